@@ -1,0 +1,105 @@
+"""What the panel tells about a model, a running job and a result. HTML in the small dialect that QLabel understands.
+
+Texts of a bundle are somebody else's, so all of them are escaped.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from slicer.i18n import tr as _
+
+
+def modelCard(description) -> str:
+    """What a model is for, its modality, structures, licence and citation."""
+    names = [segment.name for segment in description.labels]
+    shown = ", ".join(names[:8]) + (_(" and {count} more").format(count=len(names) - 8) if len(names) > 8 else "")
+    rows = [
+        (_("Images"), description.modality),
+        (_("Structures"), shown),
+        (_("Version"), description.version),
+        (_("Licence"), description.licence),
+        (_("Cite"), description.citation),
+    ]
+    purpose = f"<p>{escape(description.description)}</p>" if description.description else ""
+    return purpose + table(rows)
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    """Two columns; rows without a value are left out."""
+    cells = (
+        f"<tr><td style='padding-right:8px'><b>{escape(name)}</b></td><td>{escape(value)}</td></tr>"
+        for name, value in rows
+        if value
+    )
+    return f"<table>{''.join(cells)}</table>"
+
+
+def warningCard(warnings: tuple[str, ...]) -> str:
+    """Why the image may not suit the model; empty when nothing speaks against it."""
+    if not warnings:
+        return ""
+    lines = "".join(f"<br>{escape(text)}" for text in warnings)
+    return box("#b35900", f"<b>&#9888; {escape(_('The image does not look like what this model expects.'))}</b>{lines}")
+
+
+def box(color: str, html: str) -> str:
+    """Text beside a coloured bar, readable on Slicer's light and dark themes alike."""
+    cells = f"<td width='4' bgcolor='{color}'></td><td style='padding-left:8px'>{html}</td>"
+    return f"<table width='100%'><tr>{cells}</tr></table>"
+
+
+def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance) -> str:
+    """Volumes in mL, how the job went and how to cite it.
+
+    Parameters
+    ----------
+    volumes : list of (str, dict)
+        Name of the frame (empty for a single image), then mL by structure.
+    provenance : medai.Provenance
+        Of the result.
+    """
+    names = list(dict.fromkeys(name for _frame, frame in volumes for name in frame))
+    right = "style='padding-left:16px' align='right'"
+    if len(volumes) > 1:
+        head = "".join(f"<th {right}>{escape(frame)}</th>" for frame, _volumes in volumes)
+    else:
+        head = f"<th {right}>{escape(_('Volume (mL)'))}</th>"
+    rows = [f"<tr><th align='left'>{escape(_('Structure'))}</th>{head}</tr>"]
+    for name in names:
+        cells = "".join(f"<td {right}>{frame.get(name, 0.0):.2f}</td>" for _frame, frame in volumes)
+        rows.append(f"<tr><td>{escape(name)}</td>{cells}</tr>")
+    notes = "".join(f"<p>{escape(note)}</p>" for note in provenance.notes)
+    model = f"{provenance.bundle} {provenance.version}".strip()
+    details = table([
+        (_("Model"), model),
+        (_("Ran on"), deviceText(provenance)),
+        (_("Took"), duration(provenance.duration_s)),
+        (_("Licence"), provenance.licence),
+        (_("Cite"), provenance.citation),
+    ])  # fmt: skip
+    return f"<table>{''.join(rows)}</table>{notes}<p></p>{details}"
+
+
+def deviceText(provenance) -> str:
+    """Where the job ran and why there."""
+    return " - ".join(text for text in (provenance.device, provenance.device_reason) if text)
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 90:
+        return _("{seconds} s").format(seconds=max(1, round(seconds)))
+    return _("{minutes} min").format(minutes=round(seconds / 60))
+
+
+def stageText(progress) -> str:
+    """What is being done and how long it will still take."""
+    if progress.eta_s is None:
+        return escape(progress.stage)
+    return _("{stage} - about {time} left").format(stage=escape(progress.stage), time=duration(progress.eta_s))
+
+
+def errorText(error) -> str:
+    """What happened, why, and what to do now, one paragraph each."""
+    return "\n\n".join(sentence for sentence in (error.what, error.why, error.remedy) if sentence)

@@ -1,0 +1,173 @@
+"""Everything the module can do, without its panel: the class to use from Slicer's Python console and from scripts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from MedAISegmentationLib.parameters import Device, MedAISegmentationParameterNode
+from MedAISegmentationLib.run import Poller, SegmentationRun
+
+DEFAULT_MODEL = "hippocampus_mr_unet"
+
+
+class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
+    """Segment images with MONAI models.
+
+    Parameters
+    ----------
+    worker : medai.jobs.Worker, optional
+        Runs the jobs. By default all logics share one, so that a model is loaded once.
+    poller : object with ``add(run)`` and ``stop()``, optional
+        Calls ``run.poll()`` regularly; a Qt timer by default.
+    """
+
+    def __init__(self, worker=None, poller=None) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._worker = worker
+        self._poller = poller or Poller()
+
+    def getParameterNode(self) -> MedAISegmentationParameterNode:
+        """The choices saved in the current scene."""
+        return MedAISegmentationParameterNode(super().getParameterNode())
+
+    def models(self) -> list:
+        """Installed models that segment, as `medai.bundles.description.Description`, by title. Imports no torch."""
+        from medai.bundles import library
+
+        found = [model for model in library.models() if model.task == "segment" and not model.problem]
+        return sorted(found, key=lambda model: model.title.casefold())
+
+    def warnings(self, inputNode, model) -> tuple[str, ...]:
+        """Where an image does not look like what a model was made for, or why it cannot be used at all.
+
+        Parameters
+        ----------
+        inputNode : vtkMRMLNode
+            Volume, sequence or sequence browser.
+        model : Description
+            One of `models`.
+        """
+        from medai.errors import MedAIError
+
+        try:
+            image = imageFromNode(inputNode)
+            return model.warnings(getattr(image, "frames", (image,))[:1])
+        except MedAIError as error:
+            return (str(error),)
+
+    def process(
+        self,
+        inputNode,
+        model: str = DEFAULT_MODEL,
+        *,
+        region=None,
+        outputSegmentation=None,
+        segments: Sequence[str] | None = None,
+        device: Device | str = Device.AUTOMATIC,
+        show3D: bool = False,
+        onProgress: Callable | None = None,
+        onFinished: Callable | None = None,
+        onError: Callable | None = None,
+    ):
+        """Segment an image.
+
+        Without `onFinished` and `onError` it waits for the end and returns the segmentation node. With either of them
+        it returns at once; the callbacks come later, from Slicer's event loop.
+
+        Parameters
+        ----------
+        inputNode : vtkMRMLScalarVolumeNode, vtkMRMLVectorVolumeNode, vtkMRMLSequenceNode or vtkMRMLSequenceBrowserNode
+            Image. Of a sequence every frame is segmented; a browser stands for its first sequence of images.
+        model : str
+            Name of an installed model, or path of a bundle folder.
+        region : vtkMRMLMarkupsROINode, optional
+            Only the part of the image inside this box is segmented.
+        outputSegmentation : vtkMRMLSegmentationNode, optional
+            Gains the segments and keeps its own; a new node by default.
+        segments : sequence of str, optional
+            Names of the structures to keep; all by default.
+        device : Device or str
+            Where to run.
+        show3D : bool
+            Show closed surfaces in the 3D views.
+        onProgress : callable, optional
+            ``onProgress(medai.Progress)``
+        onFinished : callable, optional
+            ``onFinished(segmentationNode, medai.Result)``
+        onError : callable, optional
+            ``onError(MedAIError)``; a `JobCancelled` when the run was cancelled, by a person or because the image
+            left the scene.
+
+        Returns
+        -------
+        vtkMRMLSegmentationNode or SegmentationRun
+            The run has ``cancel()`` and ``ended``.
+
+        Raises
+        ------
+        medai.errors.MedAIError
+            When the input cannot be used; when waiting, also whatever ended the job.
+
+        Examples
+        --------
+        >>> from MedAISegmentation import MedAISegmentationLogic
+        >>> node = MedAISegmentationLogic().process(getNode("MRHead"), model="hippocampus_mr_unet")
+        """
+        import medai
+        from medai.errors import InputError
+
+        if inputNode is None:
+            raise InputError(
+                _("There is nothing to segment."), _("No image was chosen."), _("Choose an image under Inputs.")
+            )
+        job = medai.prepare(inputNode, model, region=region, segments=segments, device=deviceName(device))
+        run = SegmentationRun(
+            self._submit(job),
+            inputNode,
+            outputSegmentation=outputSegmentation,
+            show3D=show3D,
+            onProgress=onProgress,
+            onFinished=onFinished,
+            onError=onError,
+        )
+        if onFinished is None and onError is None:
+            return run.wait()
+        self._poller.add(run)
+        return run
+
+    def close(self) -> None:
+        """Cancel every run of this logic and end its timer. The shared worker stays for others."""
+        self._poller.stop()
+
+    def _submit(self, job):
+        if self._worker is None:
+            from medai.jobs import default_worker
+
+            self._worker = default_worker()
+        return self._worker.submit(job)
+
+
+def imageFromNode(node):
+    """`Volume` or `Series` that views a node's voxels.
+
+    Raises
+    ------
+    medai.errors.InputError
+        When the node holds no image.
+    """
+    import medai.mrml
+
+    if node.IsA("vtkMRMLSequenceNode") or node.IsA("vtkMRMLSequenceBrowserNode"):
+        return medai.mrml.series_from_node(node)
+    return medai.mrml.volume_from_node(node)
+
+
+def deviceName(device: Device | str) -> str:
+    """The name that `medai` gives a choice of the panel on this computer."""
+    if device is Device.GPU or device == Device.GPU.value:
+        return "mps" if sys.platform == "darwin" else "cuda"
+    return device.value if isinstance(device, Device) else device

@@ -1,0 +1,57 @@
+"""What a person chose in the panel, saved with the scene and restored from it."""
+
+import enum
+from typing import Union
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+
+class Device(enum.Enum):
+    """Where the model runs. The value is what `medai` calls it; the name is what the scene file holds."""
+
+    AUTOMATIC = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
+
+    def label(self) -> str:
+        """Text in the panel; Slicer's connector between combo box and enumeration looks for this name."""
+        return {
+            Device.AUTOMATIC: _("Automatic"),
+            Device.CPU: _("Processor (CPU)"),
+            Device.GPU: _("Graphics card (GPU)"),
+        }[self]
+
+
+# typing.Union and not `|`, because the wrappers of Slicer 5.8 and 5.10 know only the former.
+ImageNode = Union[  # noqa: UP007
+    slicer.vtkMRMLScalarVolumeNode,
+    slicer.vtkMRMLVectorVolumeNode,
+    slicer.vtkMRMLSequenceNode,
+    slicer.vtkMRMLSequenceBrowserNode,
+    None,
+]
+
+
+@parameterNodeWrapper
+class MedAISegmentationParameterNode:
+    """Typed access to the parameter node.
+
+    inputNode - Image to segment; of a sequence (or of a sequence browser's first sequence) every frame is segmented.
+    model - Name of the model bundle; empty until one is chosen.
+    region - Box to which the work is limited; none for the whole image.
+    outputSegmentation - Where the segments go; none for a new node.
+    excludedSegments - Names of the model's structures that are not kept. Stored this way round so that a model's
+        next version, with one structure more, brings it along.
+    device - Where to run.
+    show3D - Whether the segments are shown as surfaces.
+    """
+
+    inputNode: ImageNode
+    model: str = ""
+    region: slicer.vtkMRMLMarkupsROINode
+    outputSegmentation: slicer.vtkMRMLSegmentationNode
+    excludedSegments: list[str]
+    device: Device = Device.AUTOMATIC
+    show3D: bool = True

@@ -1,0 +1,124 @@
+"""From a bundle's ``metadata.json`` to the segments that people see."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping
+from typing import Any
+
+from medai.result import Code, Segment
+
+_GOLDEN = 0.618033988749895
+
+
+def segments_of(metadata: Mapping[str, Any]) -> tuple[Segment, ...]:
+    """Structures that the model knows.
+
+    The object ``medai.segments`` of the metadata is taken when it is there: names, values, colours and terminology as
+    their authors wrote them. Otherwise they come from the ``channel_def`` of the network's output: with a background
+    channel, channel n is label n of one layer; without, channels may overlap, so each is a layer of its own with the
+    value 1.
+
+    Returns
+    -------
+    tuple of Segment
+        Empty when the metadata tells nothing.
+    """
+    own = metadata.get("medai")
+    listed = own.get("segments") if isinstance(own, Mapping) else None
+    if isinstance(listed, list) and listed:
+        return tuple(_segment(number, item) for number, item in enumerate(listed) if isinstance(item, Mapping))
+    output = output_spec(metadata)
+    channels = _integer(output.get("num_channels"), 0)
+    names = _names(output.get("channel_def"))
+    if not names:
+        # Nothing is said about the channels. Background first is what nearly every model does.
+        return tuple(_plain(f"label {n}", n, n - 1) for n in range(1, channels))
+    if 0 in names and "background" in names[0].lower():
+        return tuple(_plain(name, n, i - 1) for i, (n, name) in enumerate(sorted(names.items())) if n > 0)
+    if 0 not in names:
+        return tuple(_plain(name, n, i) for i, (n, name) in enumerate(sorted(names.items())))
+    return tuple(_plain(name, 1, i, layer=i) for i, (_, name) in enumerate(sorted(names.items())))
+
+
+def output_spec(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Format of the main output: ``pred`` when there is one, else the first."""
+    return _main(metadata, "outputs", "pred")
+
+
+def input_specs(metadata: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Formats of the inputs by name, in the order of the file; what is no tensor is left out."""
+    formats = metadata.get("network_data_format")
+    inputs = formats.get("inputs") if isinstance(formats, Mapping) else None
+    if not isinstance(inputs, Mapping):
+        return {}
+    return {str(name): spec for name, spec in inputs.items() if isinstance(spec, Mapping)}
+
+
+def color(number: int) -> tuple[float, float, float]:
+    """Colour of the n-th segment, far from those of its neighbours (golden-ratio steps around the colour circle)."""
+    bright = (0.95, 0.75, 0.6)[(number // 8) % 3]
+    r, g, b = colorsys.hsv_to_rgb((0.02 + number * _GOLDEN) % 1.0, 0.7, bright)
+    return round(r, 3), round(g, 3), round(b, 3)
+
+
+def _main(metadata: Mapping[str, Any], side: str, preferred: str) -> Mapping[str, Any]:
+    formats = metadata.get("network_data_format")
+    tensors = formats.get(side) if isinstance(formats, Mapping) else None
+    if not isinstance(tensors, Mapping):
+        return {}
+    specs = {str(name): spec for name, spec in tensors.items() if isinstance(spec, Mapping)}
+    return specs.get(preferred) or next(iter(specs.values()), {})
+
+
+def _names(channel_def: object) -> dict[int, str]:
+    if isinstance(channel_def, list):
+        channel_def = dict(enumerate(channel_def))
+    if not isinstance(channel_def, Mapping):
+        return {}
+    names: dict[int, str] = {}
+    for position, (key, value) in enumerate(channel_def.items()):
+        if isinstance(value, Mapping):
+            # Some bundles nest their definitions; the name is then one of the inner values.
+            value = value.get("name") or value.get("label") or next(iter(value.values()), "")  # noqa: PLW2901
+        text = str(value).replace("_", " ").strip()
+        names[_integer(key, position)] = text or f"label {key}"
+    return names
+
+
+def _segment(number: int, item: Mapping[str, Any]) -> Segment:
+    value = max(_integer(item.get("label", item.get("value")), number + 1), 1)
+    rgb = item.get("color", item.get("colour"))
+    shade = color(number)
+    if isinstance(rgb, list) and len(rgb) == 3 and all(isinstance(v, (int, float)) for v in rgb):
+        # Colours come as 0..1 or as 0..255.
+        scale = 255.0 if max(rgb) > 1 else 1.0
+        shade = tuple(min(max(float(v) / scale, 0.0), 1.0) for v in rgb)  # type: ignore[assignment]
+    return Segment(
+        name=str(item.get("name") or f"label {value}"),
+        value=value,
+        color=shade,
+        layer=max(_integer(item.get("layer"), 0), 0),
+        category=_code(item.get("category")),
+        type=_code(item.get("type")),
+        modifier=_code(item.get("modifier")),
+    )
+
+
+def _plain(name: str, value: int, number: int, layer: int = 0) -> Segment:
+    return Segment(name=name, value=value, color=color(max(number, 0)), layer=layer)
+
+
+def _code(triple: object) -> Code | None:
+    if isinstance(triple, (list, tuple)) and len(triple) == 3:
+        return Code(*(str(part) for part in triple))
+    return None
+
+
+def _integer(value: object, default: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return default
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return default

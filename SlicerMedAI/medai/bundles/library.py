@@ -1,0 +1,257 @@
+"""The models on this computer: where they lie, what they are, and how new ones come in.
+
+Three places are searched, in this order; of several models with one name the first counts:
+
+1. the folders in the environment variable ``MEDAI_MODELS`` (separated like those in ``PATH``),
+2. the user's own folder, into which models are imported,
+3. the models that came with medai: ``shipped_models`` inside the package when it was installed with pip,
+   ``Resources/Models`` beside the package in a Slicer extension, ``models`` of the repository in a checkout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from medai.bundles import configs
+from medai.bundles import trust as trusting
+from medai.bundles.archive import bundle_in, extract, full
+from medai.bundles.description import Description, describe
+from medai.bundles.integrity import check_pins, is_pinned, write_pins
+from medai.bundles.weights import weights_path
+from medai.errors import BundleNotFoundError, InputError, MaliciousBundleError, MedAIError, UntrustedBundleError
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+
+
+def models() -> tuple[Description, ...]:
+    """All models that are found, by name. One that cannot be used is listed with the reason in its `problem`."""
+    found: dict[str, Description] = {}
+    for folder in folders():
+        for root in _bundles_in(folder):
+            if root.name not in found:
+                found[root.name] = _described(root)
+    return tuple(sorted(found.values(), key=lambda model: model.name.lower()))
+
+
+def find(name: str | Path) -> Path:
+    """Folder of a model.
+
+    Parameters
+    ----------
+    name : str or Path
+        Its name, or the path of any bundle folder.
+
+    Raises
+    ------
+    BundleNotFoundError
+        When there is none; names that are nearly the same are said.
+    """
+    text = str(name)
+    path = Path(text).expanduser()
+    if (isinstance(name, Path) or len(path.parts) > 1 or text in (".", "..")) and (path / "configs").is_dir():
+        return path.resolve()
+    known = {root.name: root for folder in reversed(folders()) for root in _bundles_in(folder)}
+    if text in known:
+        return known[text].resolve()
+    lowered = {key.lower(): key for key in known}
+    near = [lowered[key] for key in difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.5)]
+    near = near or sorted(key for key in known if text.lower() in key.lower())[:3]
+    remedy = (
+        f"Did you mean {' or '.join(repr(key) for key in near)}?" if near else "See 'medai models list' for all models."
+    )
+    if not known:
+        remedy = "Import one with 'medai models import', or set MEDAI_MODELS to a folder of models."
+    raise BundleNotFoundError(
+        f"There is no model '{text}'.", f"{len(known)} models were found, none of that name.", remedy
+    )
+
+
+def folders() -> tuple[Path, ...]:
+    """Folders of models that exist, in the order in which they are searched."""
+    named = [Path(part).expanduser() for part in os.environ.get("MEDAI_MODELS", "").split(os.pathsep) if part.strip()]
+    return tuple(dict.fromkeys(path for path in [*named, *_own_folder(), *_shipped_folders()] if path.is_dir()))
+
+
+def _shipped_folders() -> list[Path]:
+    package = Path(__file__).resolve().parents[1]
+    shipped = [package / "shipped_models", package.parent / "Resources" / "Models"]
+    # In a checkout the package lies two levels below the repository; elsewhere that folder could be anybody's.
+    checkout = package.parents[1]
+    if (checkout / "pyproject.toml").is_file() and (checkout / "SlicerMedAI" / "medai").resolve() == package:
+        shipped.append(checkout / "models")
+    return shipped
+
+
+def _own_folder() -> list[Path]:
+    try:
+        return [user_folder()]
+    except ModuleNotFoundError:
+        # A fresh Slicer, whose panel lists the shipped models before anybody has agreed to install platformdirs.
+        return []
+
+
+def user_folder() -> Path:
+    """Where imported models go (``MEDAI_HOME`` + ``models`` when that variable is set)."""
+    if os.environ.get("MEDAI_HOME"):
+        return Path(os.environ["MEDAI_HOME"]) / "models"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("medai", appauthor=False)) / "models"
+
+
+def import_bundle(
+    source: str | Path, name: str | None = None, *, trust: bool = False, replace: bool = False
+) -> Description:
+    """Copy a model into the user's folder: all of it, or nothing.
+
+    Parameters
+    ----------
+    source : str or Path
+        A bundle's folder or zip file.
+    name : str, optional
+        Under which it is kept; its folder's or zip file's name by default.
+    trust : bool
+        Trust its configuration and scripts by their hash; only after somebody has read them.
+    replace : bool
+        Take the place of a model of that name.
+
+    Returns
+    -------
+    Description
+        Of the imported model. When nobody has trusted a configuration that runs code of its own, the model is
+        imported but its `problem` says so.
+
+    Raises
+    ------
+    MaliciousBundleError, BundleFormatError, BundleTamperedError
+        When it must not or cannot be used.
+    InputError
+        When the name cannot be a folder's, is taken, or the source does not exist.
+    WriteError
+        When the disk is full or read-only; nothing is left behind.
+    """
+    source = Path(source).expanduser()
+    if not source.exists():
+        raise InputError(f"'{source}' does not exist.", "There is no such file or folder.", "Check the path.")
+    target = user_folder() / _checked_name(name or (source.resolve().name if source.is_dir() else source.stem))
+    if target.exists() and not replace:
+        raise InputError(
+            f"There is a model '{target.name}' already.",
+            f"It lies in {target.parent}.",
+            "Give the new one another name, or say that it shall take the place of the old one.",
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # On the same disk as the target, so that the last step is a rename.
+        workplace = Path(tempfile.mkdtemp(prefix=".import-", dir=target.parent))
+    except OSError as error:
+        raise full(target.name, error) from error
+    try:
+        root = _copied(source, workplace, target.name)
+        _check(root)
+        if not is_pinned(root):
+            write_pins(root)
+        if trust:
+            trusting.trust(root)
+        _move(root, target, workplace)
+    except OSError as error:
+        raise full(target.name, error) from error
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+    return _described(target)
+
+
+def _bundles_in(folder: Path) -> list[Path]:
+    try:
+        found = [path for path in folder.iterdir() if not path.name.startswith(".") and (path / "configs").is_dir()]
+    except OSError:
+        return []  # a folder on a drive that is gone
+    return sorted(found)
+
+
+def _described(root: Path) -> Description:
+    try:
+        description = describe(root)
+    except MedAIError as error:
+        return Description(name=root.name, root=root, title=root.name, task="other", problem=str(error))
+    try:
+        configs.find(root, "inference")
+        weights_path(root)
+        # What came with medai was checked before; a list must open at once. The run checks it again.
+        if root.parent not in _shipped_folders():
+            trusting.check_config(root)
+        problem = ""
+    except MedAIError as error:
+        problem = str(error)
+    except OSError as error:
+        problem = f"The files of this model cannot be read: {error.strerror or error}."
+    return dataclasses.replace(description, problem=problem)
+
+
+def _checked_name(name: str) -> str:
+    name = name.strip().replace(" ", "_")
+    if not _NAME.fullmatch(name) or name.endswith(".") or name.upper() in ("CON", "PRN", "AUX", "NUL"):
+        raise InputError(
+            f"'{name}' cannot be the name of a model.",
+            "Names begin with a letter or digit and hold only letters, digits, points, hyphens and underscores.",
+            "Choose another name.",
+        )
+    return name
+
+
+def _copied(source: Path, workplace: Path, name: str) -> Path:
+    unpacked = workplace / "unpacked"
+    unpacked.mkdir()
+    if source.is_file():
+        root = extract(source, unpacked)
+    else:
+        found = bundle_in(source.resolve(), source.name)
+        _refuse_links(found)
+        root = unpacked / name
+        shutil.copytree(found, root, ignore=shutil.ignore_patterns("__pycache__", ".git"))
+    for cache in list(root.rglob("__pycache__")):
+        shutil.rmtree(cache)
+    # Errors name the bundle by its folder.
+    named = workplace / name
+    root.rename(named)
+    return named
+
+
+def _refuse_links(root: Path) -> None:
+    for path in root.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise MaliciousBundleError(
+                f"The model '{root.name}' was refused for safety.",
+                f"Its part '{path.relative_to(root)}' is a link to a place outside of the model.",
+                "Copy the files themselves, or get the model from its authors.",
+            )
+
+
+def _check(root: Path) -> None:
+    """What can be checked without running anything. Lacking trust is no reason not to import: it can be given later."""
+    from medai.bundles.weights import load_state_dict
+
+    describe(root)
+    check_pins(root)
+    with contextlib.suppress(UntrustedBundleError):
+        trusting.check_config(root)
+    load_state_dict(root)
+
+
+def _move(root: Path, target: Path, workplace: Path) -> None:
+    old = workplace / "replaced"
+    if target.exists():
+        target.rename(old)
+    try:
+        root.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise

@@ -1,0 +1,375 @@
+"""May a bundle's configuration be evaluated? Read first, evaluated only when harmless or trusted by its hash.
+
+A MONAI configuration is a program: ``_target_`` calls what it names, ``$`` is evaluated as Python. Here it is read
+without being run, and everything that is not known to be harmless is refused (`medai.bundles.allowed` says what is)
+until a person has read it and trusted these very files. Trust is kept by SHA-256, so a changed file loses it. What no
+honest model needs is refused for good.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from medai.bundles import allowed, components, configs
+from medai.bundles.expressions import Finding, check, check_argument, check_import, check_path, references
+from medai.bundles.integrity import CODE, digest
+from medai.errors import MaliciousBundleError, UntrustedBundleError, WriteError
+
+LIVE = (
+    "network",
+    "network_def",
+    "net",
+    "inferer",
+    "preprocessing",
+    "postprocessing",
+    "evaluator::network",
+    "evaluator::inferer",
+    "evaluator::preprocessing",
+    "evaluator::postprocessing",
+    "evaluator::prepare_batch",
+    "evaluator::amp",
+    "evaluator::amp_kwargs",
+    "dataset::transform",
+)
+"""Settings that are evaluated when a bundle runs here, with all that they refer to. Nothing else ever is."""
+
+_TARGET = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*")
+_KEY = re.compile(r"\w+")
+
+
+def check_config(root: Path | str, *, stem: str = "inference") -> None:
+    """Refuse a bundle whose configuration would run code that nobody has trusted.
+
+    Parameters
+    ----------
+    root : Path
+        The bundle's folder.
+    stem : str
+        Which configuration: ``"inference"``, or ``"train"``, ``"evaluate"`` on request.
+
+    Raises
+    ------
+    UntrustedBundleError
+        When it goes beyond monai, torch and numpy; it can be trusted after reading.
+    MaliciousBundleError
+        When it does what no honest model needs.
+    BundleFormatError
+        When the configuration is missing or damaged.
+    """
+    root = Path(root)
+    # Paths that leave the bundle are refused even when it is trusted.
+    content = configs.inference(root, stem)
+    if is_trusted(root):
+        return
+    _raise(findings(content, root), root)
+
+
+def findings(content: Mapping[str, Any], root: Path | None = None) -> list[Finding]:
+    """Everything in a configuration that is not known to be harmless.
+
+    Parameters
+    ----------
+    content : mapping
+        The configuration, parsed.
+    root : Path, optional
+        The bundle's folder; its metadata, which MONAI reads as a part of the configuration, and stray code in it are
+        looked at as well.
+    """
+    found = _metadata_findings(root) + _stray_code(root) if root else []
+    strings = list(configs.strings(content))
+    relative = any(re.search(r"[@%](#|::)", text) for _, text in strings)
+    if relative and any(not _KEY.fullmatch(key) for key in _keys(content)):
+        found.append(Finding("", "mixes relative references with unusual names, which cannot be checked"))
+    macros = any(text.startswith("%") for _, text in strings)
+    # Where it cannot be told what refers to what, everything is held to be live.
+    paths = any("::" in key or "#" in key for key in _keys(content))
+    live = None if paths or (relative and macros) else _live_ids(content)
+    modules: dict[str, str] = {}
+    for keys, text in strings:
+        if _is_import(text):
+            bound, wrong = check_import(text, "::".join(keys))
+            found += wrong
+            if _parts(keys)[:1] != ["imports"]:
+                found.append(Finding("::".join(keys), "imports code outside of the list of imports"))
+            for name, dotted in bound.items():
+                if modules.setdefault(name, dotted) != dotted:
+                    found.append(Finding("::".join(keys), f"gives the name '{name}' two meanings", harmful=True))
+    for keys, text in strings:
+        found += _string_findings(keys, text, modules, live=_is_live(keys, live))
+    for keys, item in _objects(content):
+        found += _object_findings(keys, item, live=_is_live(keys, live))
+    return list(dict.fromkeys(found))
+
+
+def concerns(root: Path | str) -> tuple[str, ...]:
+    """What a person should read before trusting a bundle: one sentence per finding, empty when there is nothing."""
+    root = Path(root)
+    return tuple(
+        f"{f'{item.where!r}' if item.where else 'It'} {item.what}." for item in findings(configs.inference(root), root)
+    )
+
+
+def is_trusted(root: Path | str) -> bool:
+    """Whether a person has trusted exactly these files."""
+    trusted = _read_store()
+    return bool(trusted) and digest(Path(root)) in trusted
+
+
+def trust(root: Path | str) -> str:
+    """Trust a bundle as it is now, after a person has read its configuration and scripts.
+
+    Returns
+    -------
+    str
+        The hash under which it is trusted; a changed file has another one.
+
+    Raises
+    ------
+    MaliciousBundleError
+        When it does what no honest model needs, or holds compiled code that nobody can read.
+    """
+    root = Path(root)
+    harmful = [finding for finding in findings(configs.inference(root), root) if finding.harmful]
+    _raise(harmful, root)
+    compiled = [path.name for path in root.rglob("*") if path.suffix in CODE - {".py"} and path.is_file()]
+    if compiled:
+        raise MaliciousBundleError(
+            f"The model '{root.name}' cannot be trusted.",
+            f"It holds compiled code that nobody can read ({compiled[0]}).",
+            "Remove that file, or get the model from its authors again.",
+        )
+    value = digest(root)
+    _write_store({**_read_store(), value: root.name})
+    return value
+
+
+def revoke(root: Path | str) -> bool:
+    """Take trust back; whether the bundle was trusted."""
+    trusted = _read_store()
+    known = trusted.pop(digest(Path(root)), None) is not None
+    if known:
+        _write_store(trusted)
+    return known
+
+
+def store_path() -> Path:
+    """File that keeps the trusted hashes: ``MEDAI_TRUST``, else in the user's configuration folder."""
+    if os.environ.get("MEDAI_TRUST"):
+        return Path(os.environ["MEDAI_TRUST"])
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("medai", appauthor=False)) / "trusted.json"
+
+
+def _read_store() -> dict[str, str]:
+    try:
+        content = json.loads(store_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError, ModuleNotFoundError):
+        return {}  # no list, a damaged one, or a fresh Slicer that lacks platformdirs: nothing is trusted
+    return {str(key): str(value) for key, value in content.items()} if isinstance(content, dict) else {}
+
+
+def _write_store(content: Mapping[str, str]) -> None:
+    path = store_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        partial.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise WriteError(
+            "The list of trusted models cannot be written.",
+            f"The system says: {error.strerror or error} ({path}).",
+            "Free some disk space, or check that you may write to that folder.",
+        ) from error
+
+
+def _raise(found: list[Finding], root: Path) -> None:
+    harmful = [finding for finding in found if finding.harmful]
+    shown = [f"'{item.where}' {item.what}" if item.where else f"it {item.what}" for item in (harmful or found)[:3]]
+    more = len(harmful or found) - len(shown)
+    why = "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+    if harmful:
+        raise MaliciousBundleError(
+            f"The model '{root.name}' was refused for safety.",
+            f"Its configuration does what no honest model needs: {why}.",
+            "Do not use this copy of the model; get it from its authors, and tell them.",
+        )
+    if found:
+        raise UntrustedBundleError(
+            f"The model '{root.name}' would run code of its own, and nobody has trusted it yet.",
+            f"In its configuration, {why}.",
+            f"Read what it does with 'medai models show {root.name}'; if you trust its authors, "
+            f"allow exactly these files with 'medai models trust {root.name}'.",
+        )
+
+
+def _metadata_findings(root: Path) -> list[Finding]:
+    # MONAI puts the metadata into the configuration, where its texts are evaluated like any other.
+    found = []
+    for path in configs.all_named(root, "metadata"):
+        for keys, text in configs.strings(configs.read(path)):
+            if text.startswith(("$", "%")) or "_target_" in keys[-1:]:
+                found.append(Finding("::".join(("metadata", *keys)), "is code, where only a description belongs"))
+    return found
+
+
+def _stray_code(root: Path) -> list[Finding]:
+    """Python files where they could take the place of another package; ``scripts`` and ``docs`` cannot."""
+    found = []
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        if path.suffix.lower() in CODE and relative.parts[0] not in ("scripts", "docs"):
+            found.append(Finding(relative.as_posix(), "is code of the model's own"))
+    return found
+
+
+def _string_findings(keys: tuple[str, ...], text: str, modules: Mapping[str, str], *, live: bool) -> list[Finding]:
+    where = "::".join(keys)
+    found: list[Finding] = []
+    for name in references(text):
+        parts = [part for part in name.split("::") if part]
+        if not parts or "imports" in parts:
+            found.append(Finding(where, "refers to its imports or to itself as a whole", harmful=True))
+    if text.startswith("%"):
+        parts = [part for part in text[1:].replace("#", "::").split("::") if part]
+        if not parts or "imports" in parts:
+            found.append(Finding(where, "copies its imports or itself as a whole", harmful=True))
+    elif text.startswith("$"):
+        reader = keys[-1:] in (("reader",), ("writer",)) and re.fullmatch(r"\$monai\.data\.(\w+)", text)
+        if not _is_import(text) and not (reader and _known_reader(reader[1], where)):
+            found += check(text, where, modules, live=live)
+    elif live or keys[-1:] == ("load_path",):
+        found += check_path(text, where)
+    return found
+
+
+def _object_findings(keys: tuple[str, ...], item: Mapping[str, Any], *, live: bool) -> list[Finding]:
+    found: list[Finding] = []
+    for key, value in item.items():
+        where = "::".join((*keys, str(key)))
+        leaf = _parts((str(key),))[-1]
+        if leaf == "_target_":
+            found += _target_findings(value, item, where, live=live)
+        elif leaf == "_mode_" and value not in ("default", "callable"):
+            found.append(Finding(where, f"asks for the mode '{value}'", harmful=str(value) == "debug"))
+        elif leaf == "_debug_":
+            found.append(Finding(where, "asks to stop in a debugger", harmful=True))
+        else:
+            found += check_argument(leaf, value, where)
+    return found
+
+
+def _target_findings(target: object, item: Mapping[str, Any], where: str, *, live: bool) -> list[Finding]:
+    if not isinstance(target, str) or not _TARGET.fullmatch(target):
+        return [Finding(where, f"calls '{target}', which is known only once it runs")]
+    name = target.rpartition(".")[2]
+    if _known_reader(name, where) and components.is_plain(name) and target in (name, f"monai.data.{name}"):
+        return []
+    harmful = _dotted_harm(target, where, live=live) if "." in target else _plain_harm(target)
+    if harmful is not None:
+        return [Finding(where, f"calls '{target}', which is not a harmless part of MONAI, torch or numpy", harmful)]
+    if live and allowed.FILE_CLASSES.fullmatch(name):
+        return [Finding(where, f"calls '{target}', which reads or writes files")]
+    if live and name in allowed.DOWNLOADING and item.get("pretrained") is not False:
+        return [Finding(where, f"calls '{target}', which downloads files unless told otherwise")]
+    return []
+
+
+def _plain_harm(name: str) -> bool | None:
+    """None when a bare name is harmless, else whether no honest model needs it."""
+    if components.is_plain(name):
+        return None
+    return name in allowed.HARMFUL_BUILTINS or name in allowed.HARMFUL_MODULES
+
+
+def _dotted_harm(target: str, where: str, *, live: bool) -> bool | None:
+    """None when a dotted name is harmless, else whether no honest model needs it."""
+    parts = tuple(target.split("."))
+    if parts[0] == "monai" and components.split_member(parts) == len(parts):
+        return None
+    # An expression made of the same name is held to the same list; a name beyond it is not known there at all.
+    names = {name: name for name in ("os", "sys", *allowed.HARMFUL_MODULES)}
+    wrong = check(f"${target}", where, names, live=live)
+    if not wrong and parts[0] != "monai":
+        return None
+    return any(finding.harmful for finding in wrong)
+
+
+def _known_reader(name: str, where: str) -> bool:
+    keys = _parts((where,))
+    return name in allowed.READERS | allowed.WRITERS and any(key in ("reader", "writer") for key in keys)
+
+
+def _is_import(text: str) -> bool:
+    # MONAI imports wherever the first statement of an expression is an import.
+    return text.startswith("$") and re.match(r"\$\s*(import|from)\b", text) is not None
+
+
+def _live_ids(content: Mapping[str, Any]) -> set[str]:
+    """Ids whose settings are evaluated: `LIVE`, and all that they refer to."""
+    live: set[str] = set()
+    waiting = list(LIVE)
+    while waiting:
+        name = waiting.pop()
+        if name in live:
+            continue
+        live.add(name)
+        for keys, text in configs.strings(_at(content, name), tuple(name.split("::"))):
+            named = references(text)
+            if text.startswith("%"):
+                named = [text[1:].replace("#", "::")]
+            for reference in named:
+                waiting.append(_absolute(reference, keys))
+    return live
+
+
+def _absolute(reference: str, keys: tuple[str, ...]) -> str:
+    """Relative ids count one level up per leading separator."""
+    levels = 0
+    while reference.startswith("::"):
+        reference, levels = reference[2:], levels + 1
+    return "::".join([*keys[: max(len(keys) - levels, 0)], reference]) if levels else reference
+
+
+def _at(content: object, name: str) -> object:
+    for part in name.split("::"):
+        if isinstance(content, Mapping) and part in content:
+            content = content[part]
+        elif isinstance(content, list) and part.isdigit() and int(part) < len(content):
+            content = content[int(part)]
+        else:
+            return None
+    return content
+
+
+def _is_live(keys: tuple[str, ...], live: set[str] | None) -> bool:
+    if live is None:
+        return True
+    parts = _parts(keys)
+    return any("::".join(parts[: count + 1]) in live for count in range(len(parts)))
+
+
+def _parts(keys: tuple[str, ...]) -> list[str]:
+    """Keys as MONAI sees them: ``a#b`` and ``a::b`` are a path, a leading ``+`` merges."""
+    return [part for key in keys for part in key.lstrip("+").replace("#", "::").split("::")]
+
+
+def _keys(content: object) -> Iterator[str]:
+    for _, item in _objects(content):
+        yield from (str(key) for key in item)
+
+
+def _objects(content: object, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    if isinstance(content, Mapping):
+        yield keys, content
+        for key, value in content.items():
+            yield from _objects(value, (*keys, str(key)))
+    elif isinstance(content, list):
+        for number, value in enumerate(content):
+            yield from _objects(value, (*keys, str(number)))

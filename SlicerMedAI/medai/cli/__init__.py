@@ -1,0 +1,48 @@
+"""The command ``medai``. Further commands are added to `app` by the module that brings them.
+
+Nothing here imports torch: it is the worker process that does.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import medai
+from medai.cli import models, segment
+
+app = typer.Typer(
+    name="medai",
+    help="Run MONAI networks on medical images.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    # Tracebacks are for developers, who ask for them with --debug.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("segment")(segment.command)
+app.add_typer(models.app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"medai {medai.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Run MONAI networks on medical images."""
+
+
+def main() -> None:
+    """Entry point of the command ``medai``."""
+    app()
+
+
+__all__ = ["app", "main"]

@@ -1,0 +1,160 @@
+"""``medai models``: what is there, what it is for, and how it comes in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from medai.cli.outcome import EXIT_CODES, ExitCode, errors, guarded, output
+
+if TYPE_CHECKING:
+    from medai.bundles.description import Description
+
+app = typer.Typer(help="List, inspect, check and import models.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Model name or bundle folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")]
+
+
+@app.command("list")
+def list_models(as_json: AsJson = False, debug: Debug = False) -> None:
+    """List the models that are installed."""
+    with guarded(debug=debug):
+        from medai.bundles import library
+
+        found = library.models()
+        if as_json:
+            output().print(json.dumps([_record(model) for model in found], ensure_ascii=False))
+            return
+        if not found:
+            errors().print("No models were found. Import one with 'medai models import'.")
+            return
+        console = output()
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in ("Name", "Task", "Image", "Segments", "Licence"):
+            table.add_column(title, overflow="fold")
+        for model in found:
+            segments = ", ".join(segment.name for segment in model.segments[:4])
+            segments += f" and {len(model.segments) - 4} more" if len(model.segments) > 4 else ""
+            row = (model.name, model.task, model.modality, segments, model.licence)
+            table.add_row(*(Text(cell) for cell in row), style="dim" if model.problem else "")
+        console.print(table, soft_wrap=False)
+        for model in found:
+            if model.problem:
+                console.print(f"{model.name} cannot be used: {model.problem}")
+
+
+@app.command()
+def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Show what a model is for, what it needs and gives, and under which terms."""
+    with guarded(debug=debug):
+        from medai.bundles.description import describe
+        from medai.bundles.library import find
+
+        model = describe(find(name))
+        if as_json:
+            output().print(json.dumps(_record(model), ensure_ascii=False))
+            return
+        console = output()
+        console.print(Text(model.title or model.name, style="bold").append(f" {model.version}", style="default"))
+        for title, text in _facts(model).items():
+            if text:
+                console.print(Text(f"{title + ':':14}", style="bold").append(text, style="default"))
+
+
+@app.command()
+def verify(
+    name: Name,
+    network: Annotated[bool, typer.Option(help="Run the network once on an empty image.")] = True,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Check a model's files, hashes, configuration, weights and network."""
+    with guarded(debug=debug):
+        from medai.bundles.library import find
+        from medai.bundles.verify import verify as check
+
+        report = check(find(name), run_network=network)
+        if as_json:
+            checks = [vars(item) for item in report.checks]
+            output().print(json.dumps({"name": name, "ok": report.ok, "checks": checks}, ensure_ascii=False))
+        else:
+            output().print(str(report))
+        if not report.ok:
+            raise typer.Exit(ExitCode.MODEL)
+
+
+@app.command("import")
+def import_model(
+    source: Annotated[Path, typer.Argument(metavar="PATH", help="Folder or zip file of a MONAI bundle.")],
+    name: Annotated[str | None, typer.Option(help="Name to keep it under; the folder's or file's by default.")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Trust the code in its configuration. Only for people whom you trust.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a model of that name.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Copy a model into your own collection after checking it."""
+    with guarded(debug=debug):
+        from medai.bundles.library import import_bundle
+
+        model = import_bundle(source, name, trust=trust, replace=replace)
+        output().print(f"{model.name} is imported: {model.root}")
+        if model.problem:
+            errors().print(f"It cannot be used yet: {model.problem}")
+            raise typer.Exit(ExitCode.MODEL)
+
+
+@app.command()
+def trust(name: Name, debug: Debug = False) -> None:
+    """Trust a model that runs code of its own, exactly as its files are now."""
+    with guarded(debug=debug):
+        from medai.bundles.library import find
+        from medai.bundles.trust import trust as remember
+
+        output().print(f"{name} is trusted as long as its files stay as they are (SHA-256 {remember(find(name))}).")
+
+
+app.info.epilog = EXIT_CODES
+
+
+def _facts(model: Description) -> dict[str, str]:
+    return {
+        "Name": model.name,
+        "Task": model.task,
+        "About": model.text,
+        "Intended use": model.intended_use,
+        "Image": ", ".join(filter(None, (model.modality, *model.channel_names))),
+        "Segments": ", ".join(segment.name for segment in model.segments),
+        "Region": model.region_hint,
+        "Authors": model.authors,
+        "Cite": model.citation,
+        "Licence": model.licence,
+        "Weights": f"{model.size_bytes / 1e6:.1f} MB",
+        "Folder": str(model.root),
+        "Problem": model.problem,
+    }
+
+
+def _record(model: Description) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "title": model.title,
+        "version": model.version,
+        "task": model.task,
+        "description": model.text,
+        "modality": model.modality,
+        "channels": model.channels,
+        "segments": [segment.name for segment in model.segments],
+        "licence": model.licence,
+        "citation": model.citation,
+        "size_bytes": model.size_bytes,
+        "folder": str(model.root),
+        "problem": model.problem,
+    }

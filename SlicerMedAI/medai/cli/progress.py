@@ -1,0 +1,92 @@
+"""Where a job stands, on a terminal as a bar, elsewhere as a few lines."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from medai.progress import Progress
+
+_LINE_EVERY_S = 5.0
+
+
+class Listener:
+    """Shows the progress of one job after the other.
+
+    Parameters
+    ----------
+    console : Console
+        Standard error.
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._name = ""
+        self._line = ("", 0.0)
+        self._notes: set[str] = set()
+        self._bar = Bar(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None, left="")
+
+    def __enter__(self) -> Listener:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def begin(self, name: str) -> None:
+        """Another input's turn."""
+        self._name, self._line = name, ("", 0.0)
+        self._notes.clear()
+        self(Progress("Reading"))
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        if not self._quiet:
+            self._bar.console.print(text, soft_wrap=True)
+
+    def __call__(self, progress: Progress) -> None:
+        """Show where the job stands."""
+        if self._quiet:
+            return
+        if progress.note and progress.note not in self._notes:
+            self._notes.add(progress.note)
+            self.say(f"{self._name}: {progress.note}")
+        left = time_left(progress.eta_s)
+        if self._console.is_terminal:
+            total = progress.total if progress.total > 0 else None
+            description = f"{self._name}: {progress.stage}"
+            self._bar.update(self._task, description=description, total=total, completed=progress.done, left=left)
+            return
+        stage, told = self._line
+        if progress.stage != stage or time.monotonic() - told >= _LINE_EVERY_S:
+            self._line = (progress.stage, time.monotonic())
+            share = f"{progress.fraction:.0%}" if progress.fraction is not None else ""
+            self.say(", ".join(part for part in (f"{self._name}: {progress.stage}", share, left) if part))
+
+
+def time_left(seconds: float | None) -> str:
+    """``"about 2 min left"``; nothing when it cannot be told."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return "nearly done"
+    if seconds < 90:
+        return f"about {seconds:.0f} s left"
+    minutes = seconds / 60
+    return f"about {minutes:.0f} min left" if minutes < 90 else f"about {minutes / 60:.1f} h left"

@@ -1,0 +1,137 @@
+"""``medai demo``: the main job on a real head MR, with everything it leaves behind.
+
+The image is the MNI152 T1 template (Fonov et al., NeuroImage 47, 2009) that ships inside the nilearn package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from medai.api import prepare
+from medai.errors import DependencyError, WriteError
+from medai.files import write
+from medai.jobs import default_worker
+from medai.progress import Progress, Report
+from medai.result import Result
+
+MODEL = "hippocampus_mr_unet"
+IMAGE = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+
+
+@dataclass(frozen=True)
+class DemoFiles:
+    """What the demo leaves in its folder.
+
+    Parameters
+    ----------
+    scene : Path
+        ``.mrb`` that Slicer opens.
+    segmentation : Path
+        ``.seg.nrrd`` with names, colours and terminology.
+    picture : Path
+        PNG of three slice views and the 3D surfaces.
+    volumes : Path
+        CSV of volumes in mL.
+    citation : Path
+        The same for people, with the model's citation and licence.
+    """
+
+    scene: Path
+    segmentation: Path
+    picture: Path
+    volumes: Path
+    citation: Path
+
+    @classmethod
+    def inside(cls, folder: Path) -> DemoFiles:
+        """Their places in a folder."""
+        names = ("hippocampus.mrb", "hippocampus.seg.nrrd", "hippocampus.png", "volumes.csv", "volumes.txt")
+        return cls(*(folder / name for name in names))
+
+
+def run_demo(folder: Path, report: Report) -> tuple[DemoFiles, Result]:
+    """Find both hippocampi in the MNI152 head, segment them, and write scene, picture and table.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when missing; files of an earlier run are replaced.
+    report : callable
+        Hears of every step.
+
+    Raises
+    ------
+    DependencyError
+        When nilearn, slicer-core or a system library is missing.
+    WriteError
+        When the folder cannot be written.
+    """
+    from medai.mrml import missing_system_libraries
+
+    if missing := missing_system_libraries():
+        raise DependencyError("The demo cannot draw pictures on this computer.", missing)
+    from medai.mrml import add_result, create_scene, render_scene, save_scene, save_segmentation, volume_from_node
+
+    made = DemoFiles.inside(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"The folder '{folder}' cannot be made.", f"{error.strerror}.", "Choose another folder with --output."
+        ) from error
+    # The worker imports torch while this process loads the image.
+    worker = default_worker()
+    worker.start()
+    report(Progress("Loading the head into a scene"))
+    head = load_head(create_scene())
+    job = prepare(head, MODEL, region="auto")
+    result = worker.submit(job).wait(report)
+    report(Progress("Placing the result in the scene"))
+    nodes = add_result(result, head, closed_surface=True, inputs=(volume_from_node(head),))
+    report(Progress("Drawing the views"))
+    render_scene(head, nodes.segmentation, made.picture)
+    report(Progress("Saving"))
+    save_segmentation(nodes.segmentation, made.segmentation)
+    save_scene(head.GetScene(), made.scene)
+    write(result.table, made.volumes, provenance=result.provenance)
+    made.citation.write_text(as_text(result) + "\n", encoding="utf-8")
+    return made, result
+
+
+def load_head(scene: Any) -> Any:
+    """The MNI152 T1 head as a volume node.
+
+    Raises
+    ------
+    DependencyError
+        When nilearn is not installed.
+    """
+
+    try:
+        image = files("nilearn.datasets") / "data" / IMAGE
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            "The demo's image is missing.", "It ships inside the package nilearn.", "Run: pip install 'medai[demo]'"
+        ) from error
+    with as_file(image) as path:
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "MNI152 T1 head")
+        storage = scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+        storage.SetFileName(str(path))
+        storage.ReadData(node)
+    # The scene keeps a copy of the image rather than a link into the package.
+    scene.RemoveNode(storage)
+    node.SetAttribute("DICOM.Modality", "MR")
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def as_text(result: Result) -> str:
+    """Volumes, model, citation and licence, for people."""
+    columns = result.table.columns
+    names = [str(name) for name in columns["Segment"]]
+    width = max(map(len, names))
+    lines = [f"{name:{width}}  {volume:6.2f} mL" for name, volume in zip(names, columns["Volume (mL)"], strict=True)]
+    return "\n".join(["Volumes in the MNI152 T1 head", "", *lines, "", str(result.provenance)])

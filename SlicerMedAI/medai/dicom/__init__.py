@@ -1,0 +1,8 @@
+"""DICOM series into `Volume` and `Series` by pydicom; compressed pixels by pydicom's decoders, then by SimpleITK's."""
+
+from __future__ import annotations
+
+from medai.dicom.reading import read_dicom
+from medai.dicom.series import DicomSeries, choose_series, list_series
+
+__all__ = ["DicomSeries", "choose_series", "list_series", "read_dicom"]

@@ -1,0 +1,24 @@
+"""Tables as CSV for spreadsheets and as JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from medai.result import Provenance, Table
+
+
+def write_csv(target: Path, table: Table) -> None:
+    """One header row, then one row per entry. UTF-8 with a byte-order mark, without which Excel garbles names."""
+    with target.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.writer(file)
+        writer.writerow(table.columns)
+        writer.writerows(zip(*table.columns.values(), strict=True))
+
+
+def write_json(target: Path, table: Table, provenance: Provenance | None) -> None:
+    """An object with the table's name, its rows by column title, and where it came from."""
+    rows = [dict(zip(table.columns, row, strict=True)) for row in zip(*table.columns.values(), strict=True)]
+    content = {"name": table.name, "rows": rows, "provenance": provenance.attributes() if provenance else {}}
+    target.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")

@@ -1,0 +1,255 @@
+"""One way out: results into files, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medai.errors import MedAIError, WriteError
+from medai.files import formats
+from medai.result import Item, Labelmap, Provenance, Result, Segment, Table
+from medai.volume import Volume
+
+
+def write(
+    item: Item | Result, path: str | os.PathLike[str], *, provenance: Provenance | None = None
+) -> tuple[Path, ...]:
+    """Write a result, or one item of it.
+
+    Parameters
+    ----------
+    item : Result, Labelmap, Volume or Table
+        Of a `Result` the first item that the format can hold is written. A Result with frames becomes one file per
+        frame, numbered before the ending (``NAME_000.seg.nrrd``).
+    path : path
+        The ending chooses the format: ``.seg.nrrd`` (Slicer segmentation), ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``
+        for labelmaps and volumes, ``.csv`` and ``.json`` for tables. An existing file is replaced only once the new
+        one is complete.
+    provenance : Provenance, optional
+        Goes into the header (NIfTI has no room for it: into ``NAME.json`` beside it); a `Result` brings its own.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+
+    Raises
+    ------
+    WriteError
+        When the format is unknown or cannot hold the item, the folder is missing or read-only, or the disk is full.
+        Then no new file is left, and what was there before still is.
+    """
+    target = Path(path)
+    if isinstance(item, Result) and item.frames:
+        targets = [numbered(target, n) for n in range(len(item.frames))]
+        return tuple(file for frame, to in zip(item.frames, targets, strict=True) for file in write(frame, to))
+    if isinstance(item, Result):
+        return write(_fitting(item, target), target, provenance=provenance or item.provenance)
+    return _write_one(item, target, provenance)
+
+
+def numbered(target: Path, frame: int) -> Path:
+    """File of one frame of a series: ``scan.seg.nrrd`` becomes ``scan_007.seg.nrrd``."""
+    ending = formats.suffix(target)
+    return target.with_name(f"{target.name[: len(target.name) - len(ending)]}_{frame:03d}{ending}")
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Refuse, before a long job begins, a place where `write` would fail after it.
+
+    Raises
+    ------
+    WriteError
+        When the format is unknown, or the folder missing or read-only.
+    """
+    target = Path(path)
+    if formats.suffix(target) not in (*formats.WRITABLE_IMAGE, *formats.TABLE):
+        raise _unfit(target, f"There is no format for files ending in '{target.suffix}'.")
+    with _explained(target):
+        _check_replaceable(target)
+        with tempfile.TemporaryFile(prefix=".medai-", dir=target.parent):
+            pass
+
+
+def _fitting(result: Result, target: Path) -> Item:
+    """The first item of `result` that the format of `target` can hold."""
+    kinds: tuple[type, ...] = (Table,) if formats.suffix(target) in formats.TABLE else (Labelmap, Volume)
+    for kind in kinds:
+        for item in result.items:
+            if isinstance(item, kind):
+                return item
+    raise _unfit(target, "The result holds nothing of that kind.")
+
+
+def _write_one(item: Item, target: Path, provenance: Provenance | None) -> tuple[Path, ...]:
+    ending = formats.suffix(target)
+    keys = provenance.attributes() if provenance else {}
+    if isinstance(item, Table) and ending in formats.TABLE:
+        from medai.files.tables import write_csv, write_json
+
+        table = item
+        if ending == ".csv":
+            return _replace(target, {target: lambda file: write_csv(file, table)})
+        return _replace(target, {target: lambda file: write_json(file, table, provenance)})
+    if isinstance(item, Labelmap) and ending in formats.WRITABLE_IMAGE:
+        return _write_labelmap(item, target, ending, keys)
+    if isinstance(item, Volume) and ending in formats.WRITABLE_IMAGE and ending not in formats.SEGMENTATION:
+        return _write_array(item.array, item, target, keys)
+    raise _unfit(target, f"A {type(item).__name__.lower()} cannot be stored in a file ending in '{ending}'.")
+
+
+def _unfit(target: Path, why: str) -> WriteError:
+    return WriteError(
+        f"The result cannot be written to '{target.name}'.",
+        why,
+        f"Use {formats.spelled(formats.WRITABLE_IMAGE)} for images and {formats.spelled(formats.TABLE)} for tables.",
+    )
+
+
+def _write_labelmap(labelmap: Labelmap, target: Path, ending: str, keys: Mapping[str, str]) -> tuple[Path, ...]:
+    layers = labelmap.layers
+    array: NDArray[np.generic] = layers[0] if len(layers) == 1 else np.moveaxis(layers, 0, -1)
+    if ending in formats.SEGMENTATION:
+        from medai.files.nrrd import segmentation_keys, write_nrrd
+
+        fields = {**segmentation_keys(labelmap), **keys}
+        smallest = _storable(array)
+        return _replace(
+            target,
+            {target: lambda f: write_nrrd(f, smallest, labelmap.affine, keys=fields, component_kind="list")},
+        )
+    names = {"segments": [_described(segment) for segment in labelmap.segments]}
+    return _write_array(array, labelmap, target, keys, names)
+
+
+def _write_array(
+    array: NDArray[np.generic],
+    item: Labelmap | Volume,
+    target: Path,
+    keys: Mapping[str, str],
+    sidecar: Mapping[str, object] | None = None,
+) -> tuple[Path, ...]:
+    stored, affine, ending = _storable(array), item.affine, formats.suffix(target)
+    if ending in formats.NIFTI:
+        from medai.files.nifti import write_nifti, write_sidecar
+
+        beside = target.with_name(f"{target.name[: -len(ending)]}.json")
+        content = {"name": item.name, **(sidecar or {}), "provenance": dict(keys)}
+        vector = isinstance(item, Volume)
+        files: dict[Path, Callable[[Path], None]] = {target: lambda f: write_nifti(f, stored, affine, vector=vector)}
+        if sidecar or keys:
+            files[beside] = lambda f: write_sidecar(f, content)
+        return _replace(target, files)
+    extra = {**keys, **({"MedAI.Segments": json.dumps(sidecar["segments"])} if sidecar else {})}
+    if ending == ".mha":
+        from medai.files.metaimage import write_metaimage
+
+        return _replace(target, {target: lambda f: write_metaimage(f, stored, affine, keys=extra)})
+    from medai.files.nrrd import write_nrrd
+
+    return _replace(target, {target: lambda f: write_nrrd(f, stored, affine, keys=extra)})
+
+
+def _storable(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The same values in a type that every format and reader knows: no bool, no half floats, no needless 64 bits."""
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind == "f":
+        return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64, copy=False)
+    if array.dtype.itemsize == 8:
+        low, high = int(array.min()), int(array.max())
+        for smaller in (np.uint8, np.uint16, np.int16, np.int32, np.uint32):
+            if np.iinfo(smaller).min <= low and high <= np.iinfo(smaller).max:
+                return array.astype(smaller)
+        return array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _described(segment: Segment) -> dict[str, object]:
+    codes = {"category": segment.category, "type": segment.type, "modifier": segment.modifier}
+    return {
+        "name": segment.name,
+        "value": segment.value,
+        "layer": segment.layer,
+        "color": list(segment.color),
+        **{key: [code.scheme, code.value, code.meaning] for key, code in codes.items() if code},
+    }
+
+
+def _replace(target: Path, writers: Mapping[Path, Callable[[Path], None]]) -> tuple[Path, ...]:
+    """Write every file beside its place under another name, then put all of them in place.
+
+    The folder for them is made in the target's own folder: only within one file system is a rename all or nothing.
+    """
+    with _explained(target), tempfile.TemporaryDirectory(prefix=".medai-", dir=target.parent) as folder:
+        ready = {to: Path(folder) / to.name for to in writers}
+        for to, writer in writers.items():
+            writer(ready[to])
+        for to in ready:
+            _check_replaceable(to)
+        for to, file in ready.items():
+            file.replace(to)
+    return tuple(writers)
+
+
+def _check_replaceable(target: Path) -> None:
+    """A rename would silently replace a file that somebody marked read-only, or fail obscurely on a folder."""
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if target.exists() and not target.stat().st_mode & stat.S_IWUSR:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+
+
+@contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except MedAIError:
+        raise
+    except OSError as error:
+        raise _from_os(target, error) from error
+
+
+def _from_os(target: Path, error: OSError) -> WriteError:
+    folder = target.parent.resolve()
+    what = f"The result could not be written to '{target}'."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        free = shutil.disk_usage(folder).free / 2**20
+        return WriteError(
+            what,
+            f"The disk is full or a size limit is reached ({free:.0f} MB free).",
+            "Free some space or choose another folder, then try again.",
+            details=repr(error),
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return WriteError(
+            what,
+            "The folder or file is read-only.",
+            "Choose a folder of your own, or ask for permission to write there.",
+            details=repr(error),
+        )
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return WriteError(
+            what,
+            f"There is no folder '{folder}'.",
+            "Create the folder first, or choose another one.",
+            details=repr(error),
+        )
+    if error.errno == errno.EISDIR:
+        return WriteError(what, "A folder has that name.", "Choose another file name.", details=repr(error))
+    return WriteError(
+        what,
+        f"The computer reports: {error.strerror or error}.",
+        "Check that the disk or network drive is connected, then try again.",
+        details=repr(error),
+    )

@@ -1,0 +1,90 @@
+"""What a person reads when a job ends without a result. Standard library only: both sides of a worker use it."""
+
+from __future__ import annotations
+
+import re
+import traceback
+
+from medai.errors import DependencyError, JobCancelled, JobError, MedAIError, OutOfMemoryError
+
+_MEMORY_WORDS = re.compile(
+    r"\bMemoryError\b|bad_alloc|out of memory|not enough memory|(cannot|can't) allocate memory", re.IGNORECASE
+)
+
+
+def cancelled() -> JobCancelled:
+    """What every cancelled job raises."""
+    return JobCancelled(
+        "The job was cancelled.", "You asked for it.", "Nothing was changed; start it again at any time."
+    )
+
+
+def out_of_memory(details: str) -> OutOfMemoryError:
+    """The one text for all ways of running out of memory."""
+    return OutOfMemoryError(
+        "The computer ran out of memory while running the model.",
+        "The image, or the model's window on it, needs more memory than is free.",
+        "Close other programs, crop the image or choose a region around the structure, then try again.",
+        details=details,
+    )
+
+
+def missing_package(name: str, details: str) -> DependencyError:
+    """A Python package that the worker needs is not there."""
+    package = name.split(".", maxsplit=1)[0]
+    how = (
+        "In Slicer, install the PyTorch extension and let it install PyTorch; elsewhere run 'pip install torch'."
+        if package == "torch"
+        else f"In Slicer, open the module again and agree to the installation; elsewhere run 'pip install {package}'."
+    )
+    return DependencyError(
+        f"The Python package '{package}' is not installed.",
+        "The program that runs models cannot work without it.",
+        how,
+        details=details,
+    )
+
+
+def broken_package(error: BaseException, details: str) -> DependencyError:
+    """A Python package is there but cannot be loaded: another version, a missing system library."""
+    name = getattr(error, "name", None) or "a Python package"
+    return DependencyError(
+        f"The installation of '{name}' is damaged or does not fit this computer.",
+        f"Loading it failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}.",
+        "Install it again; for PyTorch in Slicer, use the PyTorch extension and restart Slicer.",
+        details=details,
+    )
+
+
+def mentions_memory(text: str) -> bool:
+    """Whether a message or log tells of memory that ran out."""
+    return bool(_MEMORY_WORDS.search(text))
+
+
+def explain_exception(error: BaseException) -> MedAIError:
+    """The typed, readable error for anything a task has raised; the traceback goes into its details."""
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    if isinstance(error, JobCancelled):
+        return cancelled()
+    if isinstance(error, MedAIError):
+        if trace not in error.details:
+            error.details = f"{error.details}\n{trace}".strip()
+        return error
+    # torch.OutOfMemoryError by name: torch may not be imported at all.
+    torch_says_so = type(error).__name__ == "OutOfMemoryError"
+    if (
+        isinstance(error, MemoryError)
+        or torch_says_so
+        or (isinstance(error, RuntimeError) and mentions_memory(str(error)))
+    ):
+        return out_of_memory(trace)
+    if isinstance(error, ImportError):
+        absent = isinstance(error, ModuleNotFoundError) and error.name
+        return missing_package(absent, trace) if absent else broken_package(error, trace)
+    reason = " ".join(str(error).split())[:200]
+    return JobError(
+        "The model could not finish its work on this image.",
+        f"It stopped with: {reason}" if reason else "It stopped without giving a reason.",
+        "Check that the image is what the model was made for; if it is, report this with the log.",
+        details=trace,
+    )

@@ -1,0 +1,103 @@
+"""Tables and plots to nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkLongLongArray, vtkStringArray
+
+from medai.errors import InputError
+from medai.mrml.transaction import Transaction
+from medai.result import Plot, Table
+
+
+def fill_table_node(node: Any, table: Table) -> None:
+    """Write the columns of `table` into a table node: whole numbers, numbers or text, by what the column holds.
+
+    Raises
+    ------
+    InputError
+        When the columns are of different length.
+    """
+    lengths = {title: len(values) for title, values in table.columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(
+            f"The table '{table.name}' is incomplete.",
+            "Its columns have different lengths: " + ", ".join(f"{k} {v}" for k, v in lengths.items()) + ".",
+            "This is an error of the model or of the task; please report it.",
+        )
+    node.RemoveAllColumns()
+    for title, values in table.columns.items():
+        node.AddColumn(_column(title, values))
+    node.SetUseColumnTitleAsColumnHeader(True)
+
+
+def _column(title: str, values: tuple[object, ...]) -> Any:
+    """Column as narrow as its values allow; numpy's numbers count as numbers."""
+    numbers = bool(values) and not any(isinstance(value, (bool, np.bool_)) for value in values)
+    column: Any = vtkStringArray()
+    convert: Callable[[Any], object] = str
+    if numbers and all(isinstance(value, Integral) for value in values):
+        column, convert = vtkLongLongArray(), int
+    elif numbers and all(isinstance(value, Real) for value in values):
+        column, convert = vtkDoubleArray(), float
+    column.SetName(title)
+    column.SetNumberOfValues(len(values))
+    for row, value in enumerate(values):
+        column.SetValue(row, convert("" if value is None else value))
+    return column
+
+
+# Wong, "Points of view: Color blindness", Nature Methods 8 (2011) 441: told apart by everybody.
+LINE_COLORS = (
+    (0.00, 0.45, 0.70),
+    (0.84, 0.37, 0.00),
+    (0.00, 0.62, 0.45),
+    (0.80, 0.47, 0.65),
+    (0.90, 0.62, 0.00),
+    (0.34, 0.71, 0.91),
+)
+
+
+def add_plot(transaction: Transaction, plot: Plot, name: str) -> tuple[Any, Any, list[Any]]:
+    """Table, chart and one series per line.
+
+    Returns
+    -------
+    tuple
+        Chart node, table node, series nodes.
+
+    Raises
+    ------
+    InputError
+        When the plot names a column that its table does not have.
+    """
+    missing = [title for title in (plot.x, *plot.y) if title not in plot.table.columns]
+    if missing:
+        raise InputError(
+            f"The plot '{plot.name}' cannot be drawn.",
+            f"Its table has no column {', '.join(missing)}.",
+            "This is an error of the model or of the task; please report it.",
+        )
+    table = transaction.add("vtkMRMLTableNode", f"{name} data")
+    fill_table_node(table, plot.table)
+    chart = transaction.add("vtkMRMLPlotChartNode", name)
+    chart.SetTitle(plot.name)
+    chart.SetXAxisTitle(plot.x_label or plot.x)
+    chart.SetYAxisTitle(plot.y_label or ", ".join(plot.y))
+    lines = []
+    for number, title in enumerate(plot.y):
+        line = transaction.add("vtkMRMLPlotSeriesNode", title)
+        line.SetAndObserveTableNodeID(table.GetID())
+        line.SetXColumnName(plot.x)
+        line.SetYColumnName(title)
+        line.SetPlotType(line.PlotTypeScatter)  # scatter uses the x column; plain lines count rows instead
+        line.SetLineStyle(line.LineStyleSolid)
+        line.SetMarkerStyle(line.MarkerStyleCircle)
+        line.SetColor(*LINE_COLORS[number % len(LINE_COLORS)])
+        chart.AddAndObservePlotSeriesNodeID(line.GetID())
+        lines.append(line)
+    return chart, table, lines

@@ -1,0 +1,255 @@
+"""What a job gives back: labels, volumes, boxes, tables, and where they came from. numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medai.volume import Affine, Region, Volume
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept: scheme designator, value and meaning, as in DICOM PS3.16 (``SCT``, ``72713000``, ...)."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One structure of a `Labelmap`.
+
+    Parameters
+    ----------
+    name : str
+        Shown to people and written to files.
+    value : int
+        Its voxels' value in the labelmap's layer; 1 or more.
+    color : tuple of float
+        RGB, 0 to 1.
+    layer : int
+        Which layer of the labelmap holds it; 0 unless segments overlap.
+    category, type, modifier : Code or None
+        Segmentation category, type and type modifier (DICOM PS3.3 C.8.20.4).
+    """
+
+    name: str
+    value: int
+    color: tuple[float, float, float] = (0.5, 0.7, 0.4)
+    layer: int = 0
+    category: Code | None = None
+    type: Code | None = None
+    modifier: Code | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Labelmap:
+    """Segments on a grid.
+
+    Parameters
+    ----------
+    array : ndarray of unsigned integers, shape (K, J, I) or (L, K, J, I)
+        Label values, 0 is background. The leading axis exists only when segments overlap (multi-label heads): each
+        layer is then a labelmap of its own.
+    affine : ndarray, shape (4, 4)
+        (i, j, k, 1) to RAS in mm, the input image's own.
+    segments : tuple of Segment
+        The structures the model knows, present in this image or not.
+    name : str
+        What a person calls it.
+    """
+
+    array: NDArray[np.unsignedinteger]
+    affine: Affine
+    segments: tuple[Segment, ...]
+    name: str = "segmentation"
+
+    @property
+    def layers(self) -> NDArray[np.unsignedinteger]:
+        """Always (L, K, J, I)."""
+        return self.array if self.array.ndim == 4 else self.array[np.newaxis]
+
+    def mask(self, segment: Segment) -> NDArray[np.bool_]:
+        """Voxels of one segment, shape (K, J, I)."""
+        return np.asarray(self.layers[segment.layer] == segment.value)
+
+    def volumes_ml(self) -> dict[str, float]:
+        """Volume of every segment in millilitres, by name (voxel count times voxel volume)."""
+        voxel_ml = float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+        counts = [np.bincount(layer.ravel(), minlength=1) for layer in self.layers]
+        return {
+            s.name: (int(counts[s.layer][s.value]) if s.value < len(counts[s.layer]) else 0) * voxel_ml
+            for s in self.segments
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Boxes found in an image.
+
+    Parameters
+    ----------
+    regions : tuple of Region
+        Centre, size and axes in RAS mm.
+    scores : tuple of float
+        Confidence of each, 0 to 1.
+    classes : tuple of str
+        Name of each box's class.
+    """
+
+    regions: tuple[Region, ...]
+    scores: tuple[float, ...]
+    classes: tuple[str, ...]
+    name: str = "boxes"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of equal length, by title."""
+
+    columns: Mapping[str, tuple[object, ...]]
+    name: str = "table"
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """Columns of a table drawn against each other.
+
+    Parameters
+    ----------
+    table : Table
+        The numbers.
+    x : str
+        Title of the column on the horizontal axis.
+    y : tuple of str
+        Titles of the columns drawn as lines.
+    x_label, y_label : str
+        Axis titles with units.
+    """
+
+    table: Table
+    x: str
+    y: tuple[str, ...]
+    x_label: str = ""
+    y_label: str = ""
+    name: str = "plot"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result came from; enough to repeat it and to cite it.
+
+    Parameters
+    ----------
+    task : str
+        ``"segment"``, ...
+    bundle, version, digest : str
+        Name, version and SHA-256 of the model bundle.
+    parameters : mapping
+        What the person chose, as text by name.
+    device, device_reason : str
+        Where it ran and why there.
+    duration_s : float
+        From job to result.
+    started : str
+        ISO 8601, UTC.
+    inputs : tuple of str
+        Names and ids of the input images.
+    citation, licence : str
+        Of the model.
+    notes : tuple of str
+        Fallbacks and warnings said aloud.
+    software : str
+        Versions of medai, monai and torch.
+    """
+
+    task: str
+    bundle: str
+    version: str = ""
+    digest: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+    device_reason: str = ""
+    duration_s: float = 0.0
+    started: str = ""
+    inputs: tuple[str, ...] = ()
+    citation: str = ""
+    licence: str = ""
+    notes: tuple[str, ...] = ()
+    software: str = ""
+
+    def attributes(self) -> dict[str, str]:
+        """Flat text pairs for MRML node attributes and file headers; every key begins with ``MedAI.``."""
+        pairs = {
+            "Task": self.task,
+            "Bundle": self.bundle,
+            "Version": self.version,
+            "SHA256": self.digest,
+            "Device": self.device,
+            "DeviceReason": self.device_reason,
+            "DurationSeconds": f"{self.duration_s:.3f}",
+            "Started": self.started,
+            "Inputs": "; ".join(self.inputs),
+            "Citation": self.citation,
+            "Licence": self.licence,
+            "Notes": "; ".join(self.notes),
+            "Software": self.software,
+            **{f"Parameter.{key}": value for key, value in self.parameters.items()},
+        }
+        return {f"MedAI.{key}": value for key, value in pairs.items() if value}
+
+    def __str__(self) -> str:
+        lines = [f"{self.bundle} {self.version}".strip() + f" on {self.device or 'unknown device'}"]
+        lines += [f"Cite: {self.citation}"] if self.citation else []
+        lines += [f"Licence: {self.licence}"] if self.licence else []
+        lines += [f"Note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+Item = Labelmap | Volume | Boxes | Table | Plot
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Everything one job produced for one input image (or one frame of a `Series`).
+
+    Parameters
+    ----------
+    items : tuple
+        `Labelmap`, `Volume`, `Boxes`, `Table` and `Plot`, in the order a person wants to see them.
+    provenance : Provenance
+        Where it came from.
+    frames : tuple of Result
+        For a `Series` input: one Result per frame, and no `items` of its own but summaries over all frames.
+    """
+
+    items: tuple[Item, ...]
+    provenance: Provenance
+    frames: tuple[Result, ...] = ()
+
+    @property
+    def labelmap(self) -> Labelmap:
+        """The first labelmap.
+
+        Raises
+        ------
+        LookupError
+            When the job made none.
+        """
+        return next(self._of(Labelmap))
+
+    @property
+    def table(self) -> Table:
+        """The first table (volumes in mL for a segmentation)."""
+        return next(self._of(Table))
+
+    def _of(self, kind):  # type: ignore[no-untyped-def]
+        found = [item for item in self.items if isinstance(item, kind)]
+        if not found:
+            raise LookupError(f"This result holds no {kind.__name__.lower()}.")
+        return iter(found)

@@ -1,0 +1,92 @@
+"""What is checked must be what MONAI evaluates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medai.bundles import expressions
+
+
+class _EveryId(dict[str, Any]):
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __getitem__(self, key: str) -> str:
+        return key
+
+
+def _as_monai_does(text: str) -> str:
+    from monai.bundle.reference_resolver import ReferenceResolver
+
+    return ReferenceResolver.update_refs_pattern(text, _EveryId())[1:].lstrip(" \t")
+
+
+_PIECES = st.sampled_from(
+    [
+        "@",
+        "@a",
+        "@ab",
+        "@a::b",
+        "@a#0",
+        "@_x",
+        "#",
+        "::",
+        ":",
+        "'",
+        '"',
+        " ",
+        "[",
+        "]",
+        "(",
+        ")",
+        "+",
+        "a",
+        "or",
+        "1",
+        "%",
+    ]
+)
+
+
+@given(st.lists(_PIECES, max_size=12).map("".join))
+def test_references_are_replaced_as_monai_replaces_them(text):
+    assert expressions.replace_references(f"${text}") == _as_monai_does(f"${text}")
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_replaced_as_monai_replaces_it(text):
+    assert expressions.replace_references(f"${text}") == _as_monai_does(f"${text}")
+
+
+@given(st.text(max_size=40))
+def test_no_text_breaks_the_check(text):
+    assert isinstance(expressions.check(f"${text}", "x", {}, live=True), list)
+
+
+@pytest.mark.parametrize("name", ["getattr", "eval", "open", "type", "vars", "input", "memoryview", "super", "object"])
+@pytest.mark.parametrize(
+    "form", ["{}", "[{}]", "(lambda: {})()", "[x for x in [{}]]", "{{'a': {}}}", "f'{{{}}}'", "sorted([], key={})"]
+)
+def test_a_builtin_that_is_not_harmless_is_found_in_every_form(name, form):
+    assert expressions.check("$" + form.format(name), "x", {}, live=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["__class__", "__globals__", "_modules", "__dict__", "ctypes", "tofile", "gi_frame", "f_globals"]
+)
+def test_attributes_that_lead_out_are_found_on_anything(name):
+    for base in (
+        "@x",
+        "(1)",
+        "''",
+        "np.zeros(1)",
+        "torch.Tensor",
+        "(lambda: 0)",
+        "monai.transforms.Compose",
+        "[x for x in @y]",
+    ):
+        assert expressions.check(f"${base}.{name}", "x", {}, live=False), base

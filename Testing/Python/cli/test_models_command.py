@@ -1,0 +1,83 @@
+"""``medai models``: what a person learns of a model, and how a new one comes in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+
+def test_the_list_names_models_and_what_they_find(medai):
+    done = medai("models", "list")
+    assert done.exit_code == 0
+    assert "tiny" in done.stdout
+    assert "left thing" in done.stdout.lower()
+
+
+def test_the_list_for_programs_is_json(medai):
+    names = {model["name"]: model for model in json.loads(medai("models", "list", "--json").stdout)}
+    assert names["tiny"]["version"] == "0.3.0"
+
+
+def test_showing_a_model_tells_what_it_is_for(medai):
+    done = medai("models", "show", "tiny")
+    assert "Tells nothing, quickly." in done.stdout
+    assert "A. Test" in done.stdout
+
+
+def test_an_unknown_model_has_its_own_exit_code(medai):
+    done = medai("models", "show", "tinny")
+    assert done.exit_code == 4
+    assert "Did you mean 'tiny'" in done.stderr
+
+
+@pytest.mark.parametrize("network", ["--network", "--no-network"])
+def test_a_sound_model_passes(medai, network):
+    done = medai("models", "verify", "tiny", network)
+    assert done.exit_code == 0, done.output
+    assert "FAILED" not in done.stdout
+    assert ("network:" in done.stdout) == (network == "--network")
+
+
+def test_a_model_without_weights_fails(medai, models_folder, tmp_path):
+    shutil.copytree(models_folder / "tiny", tmp_path / "hollow")
+    (tmp_path / "hollow" / "models" / "model.pt").write_bytes(b"PK")
+    done = medai("models", "verify", tmp_path / "hollow", "--json")
+    assert done.exit_code == 4
+    report = json.loads(done.stdout)
+    assert not report["ok"]
+    assert not next(check for check in report["checks"] if check["name"] == "weights")["ok"]
+
+
+def test_a_model_is_imported_under_a_name_once(medai, models_folder):
+    assert medai("models", "import", models_folder / "tiny", "--name", "mine").exit_code == 0
+    assert "mine" in medai("models", "list").stdout
+    again = medai("models", "import", models_folder / "tiny", "--name", "mine")
+    assert again.exit_code == 3
+    assert "already" in again.stderr
+    assert medai("models", "import", models_folder / "tiny", "--name", "mine", "--replace").exit_code == 0
+
+
+def test_a_model_with_code_of_its_own_waits_for_trust(medai, models_folder, tmp_path):
+    shutil.copytree(models_folder / "tiny", tmp_path / "coder")
+    path = tmp_path / "coder" / "configs" / "inference.json"
+    content = json.loads(path.read_text())
+    content["preprocessing"]["transforms"].append({"_target_": "scripts.mine.Own"})
+    path.write_text(json.dumps(content))
+    done = medai("models", "import", tmp_path / "coder")
+    assert done.exit_code == 4
+    assert "trust" in done.stderr
+    assert medai("models", "trust", "coder").exit_code == 0
+    shown = json.loads(medai("models", "show", "coder", "--json").stdout)
+    assert shown["problem"] == ""
+
+
+def test_the_version_is_told(medai):
+    import medai as package
+
+    assert medai("--version").stdout.strip() == f"medai {package.__version__}"
+
+
+def test_help_lists_exit_codes(medai):
+    assert "130 cancelled" in " ".join(medai("segment", "--help").stdout.replace("│", " ").split())

@@ -1,0 +1,1 @@
+# Packing an extension is Slicer's business.

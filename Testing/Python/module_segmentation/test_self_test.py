@@ -1,0 +1,45 @@
+"""The module's own self-test, as Slicer's "Reload and Test" and ctest run it."""
+
+from __future__ import annotations
+
+import unittest
+
+import pytest
+
+
+@pytest.fixture
+def the_self_test(a_panel, monkeypatch):
+    import MedAISegmentation
+
+    monkeypatch.setattr(MedAISegmentation.MedAISegmentationTest, "modelName", "tiny_blobs")
+    return MedAISegmentation.MedAISegmentationTest
+
+
+def test_the_self_test_passes(the_self_test, a_slicer):
+    import slicer
+
+    slicer.selfTests["MedAISegmentation"](msec=0)
+
+
+def test_it_is_found_and_passes_by_the_way_of_ctest_without_a_skipped_test(the_self_test):
+    """`slicer.testing.runUnitTest` loads the tests by the module's name."""
+    suite = unittest.TestLoader().loadTestsFromName("MedAISegmentation")
+    result = unittest.TestResult()
+    suite.run(result)
+    assert result.testsRun == 5
+    assert result.errors == result.failures == []
+    assert result.skipped == []
+
+
+def test_it_can_fail(the_self_test, monkeypatch):
+    from MedAISegmentation import MedAISegmentationLogic
+
+    monkeypatch.setattr(MedAISegmentationLogic, "warnings", lambda *_: ())
+    with pytest.raises(AssertionError):
+        the_self_test("test_imageOfAnotherKindIsWarnedAbout").debug()
+
+
+def test_without_a_network_it_says_that_the_image_is_synthetic(the_self_test, caplog):
+    volume = the_self_test("test_blockingRunOnSampleData").sampleVolume()
+    assert volume.GetName() == "Synthetic"
+    assert "synthetic" in caplog.text

@@ -1,0 +1,1 @@
+"""Speed, as ratios of things measured in one run: machines differ, ratios travel."""
