@@ -35,5 +35,8 @@ pytest: test-environment
 bench: test-environment
 	PYTHONPATH=Testing $(BIN)/python -m benchmarks
 
+panel-picture: test-environment
+	$(BIN)/python Testing/panel_picture.py
+
 clean:
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

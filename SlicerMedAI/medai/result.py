@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,6 +213,7 @@ class Provenance:
 
 
 Item = Labelmap | Volume | Boxes | Table | Plot
+_Kind = TypeVar("_Kind", Labelmap, Volume, Boxes, Table, Plot)
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,15 +243,15 @@ class Result:
         LookupError
             When the job made none.
         """
-        return next(self._of(Labelmap))
+        return self._first(Labelmap)
 
     @property
     def table(self) -> Table:
         """The first table (volumes in mL for a segmentation)."""
-        return next(self._of(Table))
+        return self._first(Table)
 
-    def _of(self, kind):  # type: ignore[no-untyped-def]
-        found = [item for item in self.items if isinstance(item, kind)]
-        if not found:
-            raise LookupError(f"This result holds no {kind.__name__.lower()}.")
-        return iter(found)
+    def _first(self, kind: type[_Kind]) -> _Kind:
+        for item in self.items:
+            if isinstance(item, kind):
+                return item
+        raise LookupError(f"This result holds no {kind.__name__.lower()}.")

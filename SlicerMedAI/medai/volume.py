@@ -200,7 +200,8 @@ class Region:
         GeometryError
             When the box lies outside the image.
         """
-        ijk = apply_affine(np.linalg.inv(volume.affine), self.corners)
+        to_ijk: Affine = np.linalg.inv(volume.affine).astype(np.float64)
+        ijk = apply_affine(to_ijk, self.corners)
         size = np.array(volume.shape[::-1])
         # A voxel belongs to the block when its centre lies in the box's bounding box, to rounding.
         low = np.clip(np.ceil(ijk.min(axis=0) - 1e-6), 0, size).astype(int)

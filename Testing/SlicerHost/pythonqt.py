@@ -7,13 +7,19 @@ box's line edit), and these must have the same habits. Slicer's own Python proce
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MethodType
 from typing import Any
 
+import PySide6
 from PySide6 import QtCore, QtGui, QtWidgets
+
+if PySide6.__version_info__[:3] == (6, 12, 0) and sys.version_info < (3, 12):
+    # Each call that returns nothing takes one reference from None; after some thousands of calls Python aborts.
+    raise ImportError("PySide6 6.12.0 makes Python before 3.12 abort. Install another: PySide6-Essentials!=6.12.0")
 
 IMITATED = "_imitates_cpp_class"
 """Marks a Python class as standing for a C++ class: in its own ``__dict__``, so that subclasses are ordinary again."""
@@ -158,16 +164,25 @@ def connect(sender: QtCore.QObject, *arguments: Any) -> bool:
     ValueError
         If the sender has no such signal.
     """
+    if _comes_from_pyside(arguments):
+        return _connect_by_signature(*arguments)
     return _for_signature(*_connection(sender, arguments), "connect", _connect_by_signature)
 
 
 def disconnect(sender: QtCore.QObject, *arguments: Any) -> bool:
     """Undo `connect` with the same arguments."""
+    if _comes_from_pyside(arguments):
+        return _disconnect_by_signature(*arguments)
     return _for_signature(*_connection(sender, arguments), "disconnect", _disconnect_by_signature)
 
 
+def _comes_from_pyside(arguments: tuple) -> bool:
+    """PySide6's ``signal.connect`` and ``QTimer.singleShot`` call back with (sender, "2signal()", slot, ...)."""
+    return len(arguments) > 2 and isinstance(arguments[0], QtCore.QObject) and str(arguments[1]).startswith("2")
+
+
 def _connection(sender: QtCore.QObject, arguments: tuple) -> tuple[QtCore.QObject, str, Callable]:
-    if isinstance(arguments[0], QtCore.QObject):  # qt.QObject.connect(sender, signal, ...), and PySide6 itself
+    if isinstance(arguments[0], QtCore.QObject):  # qt.QObject.connect(sender, signal, ...)
         sender, *arguments = arguments
     signal, *receiver = arguments
     if len(receiver) == 2:

@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from medai.bundles.library import find
 
 import medai
 from benchmarks.timing import Row, paired_ratio
+from medai.bundles.library import find
 from medai.mrml import add_result, create_scene
 from medai.result import Provenance, Result
 from medai.volume import Volume

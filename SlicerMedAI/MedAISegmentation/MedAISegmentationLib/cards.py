@@ -69,7 +69,7 @@ def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance) -> str:
     for name in names:
         cells = "".join(f"<td {right}>{frame.get(name, 0.0):.2f}</td>" for _frame, frame in volumes)
         rows.append(f"<tr><td>{escape(name)}</td>{cells}</tr>")
-    notes = "".join(f"<p>{escape(note)}</p>" for note in provenance.notes)
+    notes = "<br>".join(escape(note) for note in provenance.notes if note != provenance.device_reason)
     model = f"{provenance.bundle} {provenance.version}".strip()
     details = table([
         (_("Model"), model),
@@ -78,12 +78,12 @@ def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance) -> str:
         (_("Licence"), provenance.licence),
         (_("Cite"), provenance.citation),
     ])  # fmt: skip
-    return f"<table>{''.join(rows)}</table>{notes}<p></p>{details}"
+    return f"<table>{''.join(rows)}</table><p>{notes}</p>{details}"
 
 
 def deviceText(provenance) -> str:
-    """Where the job ran and why there."""
-    return " - ".join(text for text in (provenance.device, provenance.device_reason) if text)
+    """Where the job ran and why there; the reason begins with the kind of device."""
+    return provenance.device_reason or provenance.device
 
 
 def duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
@@ -41,7 +42,7 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         found = [model for model in library.models() if model.task == "segment" and not model.problem]
         return sorted(found, key=lambda model: model.title.casefold())
 
-    def warnings(self, inputNode, model) -> tuple[str, ...]:
+    def warnings(self, inputNode, model, region=None) -> tuple[str, ...]:
         """Where an image does not look like what a model was made for, or why it cannot be used at all.
 
         Parameters
@@ -50,14 +51,35 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
             Volume, sequence or sequence browser.
         model : Description
             One of `models`.
+        region : vtkMRMLMarkupsROINode, "auto" or None
+            As for `process`; the model sees no more than that.
+        """
+        import medai.mrml
+        from medai.errors import MedAIError
+        from medai.volume import crop
+
+        try:
+            image = firstImage(inputNode)
+            if region == "auto":
+                model = replace(model, expects=replace(model.expects, extent_mm=None))
+            elif region is not None:
+                image = crop(image, medai.mrml.region_from_node(region).slices(image))
+            return model.warnings((image,))
+        except MedAIError as error:
+            return (str(error),)
+
+    def defaultRegion(self, inputNode, model) -> str | None:
+        """What to do without a drawn region: ``"auto"`` when the model finds its structure in larger images, and this
+        image is larger than what it was trained on; None, the whole image, otherwise.
         """
         from medai.errors import MedAIError
 
         try:
-            image = imageFromNode(inputNode)
-            return model.warnings(getattr(image, "frames", (image,))[:1])
-        except MedAIError as error:
-            return (str(error),)
+            extent = firstImage(inputNode).extent_mm
+        except MedAIError:
+            return None
+        largest = model.expects.extent_mm[1] if model.expects.extent_mm else float("inf")
+        return "auto" if model.finds_region and max(extent) > largest else None
 
     def process(
         self,
@@ -84,8 +106,8 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
             Image. Of a sequence every frame is segmented; a browser stands for its first sequence of images.
         model : str
             Name of an installed model, or path of a bundle folder.
-        region : vtkMRMLMarkupsROINode, optional
-            Only the part of the image inside this box is segmented.
+        region : vtkMRMLMarkupsROINode, "auto" or None
+            Only the part of the image inside this box is segmented. With ``"auto"`` the model finds it, if it can.
         outputSegmentation : vtkMRMLSegmentationNode, optional
             Gains the segments and keeps its own; a new node by default.
         segments : sequence of str, optional
@@ -151,8 +173,8 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         return self._worker.submit(job)
 
 
-def imageFromNode(node):
-    """`Volume` or `Series` that views a node's voxels.
+def firstImage(node):
+    """`medai.Volume` that views the voxels of a volume node, or of the first frame of a sequence.
 
     Raises
     ------
@@ -162,7 +184,7 @@ def imageFromNode(node):
     import medai.mrml
 
     if node.IsA("vtkMRMLSequenceNode") or node.IsA("vtkMRMLSequenceBrowserNode"):
-        return medai.mrml.series_from_node(node)
+        return medai.mrml.series_from_node(node).frames[0]
     return medai.mrml.volume_from_node(node)
 
 

@@ -94,6 +94,11 @@ class SegmentationRun:
         self._running.cancel()
         self._onError(JobCancelled(reason or _("Cancelled. The scene is as it was before.")))
 
+    def abandon(self) -> None:
+        """Cancel without telling anybody: for a listener that is about to disappear."""
+        self._onProgress = self._onFinished = self._onError = _ignore
+        self.cancel()
+
     def _finish(self, getResult: Callable) -> None:
         from medai.errors import MedAIError
 

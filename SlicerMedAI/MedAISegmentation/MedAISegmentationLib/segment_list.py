@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import qt
 
+MOST_ROWS = 6
+"""Of more structures the list shows these many at a time."""
+
 
 class SegmentList:
     """A checkable list.
@@ -38,6 +41,9 @@ class SegmentList:
             item.setIcon(qt.QIcon(swatch))
             item.setCheckState(qt.Qt.Unchecked if segment.name in excluded else qt.Qt.Checked)
             self._list.addItem(item)
+        shown = min(max(len(self._segments), 2), MOST_ROWS)
+        rowHeight = max(self._list.sizeHintForRow(0), 16)
+        self._list.setFixedHeight(shown * rowHeight + 2 * self._list.frameWidth + 4)
         self._list.blockSignals(wasBlocked)
 
     def excluded(self) -> list[str]:

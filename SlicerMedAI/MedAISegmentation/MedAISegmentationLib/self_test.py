@@ -93,6 +93,7 @@ class MedAISegmentationTest(ScriptedLoadableModuleTest):
         self.requireModel()
         volume = self.syntheticVolume()
         logic = MedAISegmentationLogic()
+        slicer.mrmlScene.GetSubjectHierarchyNode()  # comes into being when it is first asked for
         before = slicer.mrmlScene.GetNumberOfNodes()
         errors, results = [], []
         callbacks = {"onFinished": lambda *result: results.append(result), "onError": errors.append}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -18,6 +20,9 @@ from MedAISegmentationLib.model_chooser import ModelChooser
 from MedAISegmentationLib.parameters import Device
 from MedAISegmentationLib.segment_list import SegmentList
 from MedAISegmentationLib.slicer_installer import slicerInstaller
+
+OLDEST_PYTHON = (3, 10)
+"""What medai needs; Slicer 5.8 and earlier bring an older one."""
 
 IMAGE_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSequenceNode")
 
@@ -36,11 +41,16 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self._installing = False
         self._resultNodeID = ""
         self._stage = ""
+        self._chosenDevice = Device.AUTOMATIC
+        self._seenDevices: dict[Device, str] = {}  # by choice: where the last job ran, and why there
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self) -> None:
         """Build the panel. Nothing here imports torch or starts a process."""
         ScriptedLoadableModuleWidget.setup(self)
+        if sys.version_info < OLDEST_PYTHON:
+            self.layout.addWidget(qt.QLabel(_("MedAI needs Slicer 5.10 or newer.")))
+            return
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/MedAISegmentation.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
@@ -61,15 +71,17 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def cleanup(self) -> None:
         """Called when the module is reloaded or the application closes."""
-        if self.logic is not None:
-            self.logic.close()
-        self.setParameterNode(None)
+        if self.logic is None:
+            return
+        if self._run is not None:
+            self._run.abandon()
+            self._run = None
+        self.logic.close()
+        self._releaseParameterNode()
         self.removeObservers()
 
     def onReload(self) -> None:
         """Reload the module together with the package behind it."""
-        import sys
-
         for name in [name for name in sys.modules if name.split(".")[0] == "MedAISegmentationLib"]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
@@ -78,11 +90,13 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def enter(self) -> None:
         """Called each time the user opens this module."""
-        self.initializeParameterNode()
+        if self.logic is not None:
+            self.initializeParameterNode()
 
     def exit(self) -> None:
         """Called each time the user opens another module. A running job goes on."""
-        self.setParameterNode(None)
+        if self.logic is not None:
+            self.setParameterNode(None)
 
     def onSceneStartClose(self, _caller, _event) -> None:
         """The images are about to vanish, and the parameter node with them."""
@@ -115,14 +129,18 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def setParameterNode(self, parameterNode) -> None:
         """Connect the panel to a parameter node, or to none."""
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+        self._releaseParameterNode()
         self._parameterNode = parameterNode
         if parameterNode is not None:
             self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
         self.onParametersModified()
+
+    def _releaseParameterNode(self) -> None:
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+            self._parameterNode = None
 
     # What a person chooses
 
@@ -158,12 +176,26 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self.models.show(parameters.model)
             self.segments.show(model.labels if model else (), list(parameters.excludedSegments))
             self.ui.modelInfoLabel.text = cards.modelCard(model) if model else self._noModelText(parameters.model)
-            image = parameters.inputNode
-            warning = cards.warningCard(self.logic.warnings(image, model)) if image is not None and model else ""
-            self.ui.warningLabel.text = warning
-            self.ui.warningLabel.visible = bool(warning)
-            self._showExpectedDevice(parameters.device)
+            self._showRegionAndWarnings(model)
+            self._showDevice(parameters.device)
         self._updateApplyButton()
+
+    def _region(self):
+        """The region that Apply will use: drawn, "auto", or none."""
+        parameters = self._parameterNode
+        model = self.models.model(parameters.model)
+        if parameters.region is not None or parameters.inputNode is None or model is None:
+            return parameters.region
+        return self.logic.defaultRegion(parameters.inputNode, model)
+
+    def _showRegionAndWarnings(self, model) -> None:
+        image, region = self._parameterNode.inputNode, self._region()
+        noRegion = _("Found automatically") if region == "auto" else _("Whole image")
+        if self.ui.regionSelector.noneDisplay != noRegion:
+            self.ui.regionSelector.noneDisplay = noRegion
+        warnings = self.logic.warnings(image, model, region) if image is not None and model is not None else ()
+        self.ui.warningLabel.text = cards.warningCard(warnings)
+        self.ui.warningLabel.visible = bool(warnings)
 
     def _noModelText(self, name: str) -> str:
         if name:
@@ -172,8 +204,10 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             text = _("No model is installed.")
         return cards.box("#b35900", cards.escape(text))
 
-    def _showExpectedDevice(self, device: Device) -> None:
-        if device is Device.AUTOMATIC:
+    def _showDevice(self, device: Device) -> None:
+        if device in self._seenDevices:
+            text = self._seenDevices[device]
+        elif device is Device.AUTOMATIC:
             from medai.engine.devices import describe_expected_device
 
             text = describe_expected_device().reason
@@ -242,6 +276,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         excluded = list(parameters.excludedSegments)
         kept = [segment.name for segment in self.models.model(parameters.model).labels if segment.name not in excluded]
         self._stage = ""
+        self._chosenDevice = parameters.device
         self.ui.resultCollapsibleButton.visible = False
         self._showStage(_("Starting"))
         self.log(_("{model} on '{image}'").format(model=parameters.model, image=parameters.inputNode.GetName()))
@@ -249,7 +284,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self._run = self.logic.process(
                 parameters.inputNode,
                 parameters.model,
-                region=parameters.region,
+                region=self._region(),
                 outputSegmentation=parameters.outputSegmentation,
                 segments=kept if excluded else None,
                 device=parameters.device,
@@ -281,11 +316,11 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.ui.resultLabel.text = cards.resultCard(volumesOf(result), result.provenance)
         self.ui.resultCollapsibleButton.visible = True
         self.ui.resultCollapsibleButton.collapsed = False
-        self.ui.deviceReasonLabel.text = cards.escape(cards.deviceText(result.provenance))
+        self._seenDevices[self._chosenDevice] = cards.deviceText(result.provenance)
+        self.onParametersModified()
         self._showStage(_("Done in {time}.").format(time=cards.duration(result.provenance.duration_s)))
         self.log(_("Finished: '{name}'").format(name=segmentationNode.GetName()))
         self.log(str(result.provenance))
-        self._updateApplyButton()
 
     def onError(self, error) -> None:
         """The job ended without a result."""

@@ -110,6 +110,8 @@ class Description:
         Images it was made for.
     region_hint : str
         Where to draw a region of interest, when one is needed.
+    finds_region : bool
+        Whether it brings a region template, so that ``region="auto"`` finds its structure in a larger image.
     problem : str
         Why it cannot be used, ``""`` when it can.
     """
@@ -132,6 +134,7 @@ class Description:
     size_bytes: int = 0
     expects: Expectation = field(default_factory=Expectation)
     region_hint: str = ""
+    finds_region: bool = False
     problem: str = ""
 
     @property
@@ -264,6 +267,7 @@ def describe(root: Path | str) -> Description:
         size_bytes=_size(root),
         expects=_expectation(own.get("expects")),
         region_hint=_text(own.get("region_hint")),
+        finds_region=isinstance(own.get("region"), Mapping) and bool(own["region"].get("template")),
     )
 
 

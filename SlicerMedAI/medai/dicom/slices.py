@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -165,24 +166,16 @@ def _enhanced(path: Path, header: Any) -> Iterator[Slice]:
 
 
 def _mosaic(path: Path, header: Any) -> Iterator[Slice]:
-    """Slices of a Siemens mosaic: tiles of one large picture, whose own position is that of the picture's corner.
-
-    The number of tiles and the direction from one to the next are in Siemens' private header, which nibabel reads.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # nibabel calls its DICOM side experimental on every import
-        from nibabel.nicom import csareader
-
+    """Slices of a Siemens mosaic: tiles of one large picture, whose own position is that of the picture's corner."""
     plain = _plain(path, header)
-    csa = csareader.get_csa_header(header, "image")
-    count = csareader.get_n_mosaic(csa) if csa else None
-    normal = csareader.get_slice_normal(csa) if csa else None
-    if not count or normal is None or plain.position is None or plain.axes is None or not plain.thickness:
+    private = _siemens(header)
+    if private is None or plain.position is None or plain.axes is None or not plain.thickness:
         raise InputError(
             f"The DICOM file '{path.name}' cannot be used.",
             "It is a Siemens mosaic, and the private part of its header that tells its slices apart is missing.",
             "Export the series again without removing private tags, or as separate slices.",
         )
+    count, normal = private
     tiles = int(np.ceil(np.sqrt(count)))
     rows, columns = plain.rows // tiles, plain.columns // tiles
     offset = np.array([(plain.columns - columns) / 2, (plain.rows - rows) / 2]) * plain.spacing
@@ -193,8 +186,22 @@ def _mosaic(path: Path, header: Any) -> Iterator[Slice]:
             rows=rows,
             columns=columns,
             origin=(n // tiles * rows, n % tiles * columns),
-            position=first + n * plain.thickness * np.asarray(normal, dtype=np.float64),
+            position=first + n * plain.thickness * normal,
         )
+
+
+def _siemens(header: Any) -> tuple[int, Vector] | None:
+    """Number of slices of a mosaic and the direction from one to the next; None when they are not told."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # nibabel calls its DICOM side experimental on every import
+        from nibabel.nicom import csareader
+
+    try:
+        csa = csareader.get_csa_header(header, "image")
+        count, normal = (csareader.get_n_mosaic(csa), csareader.get_slice_normal(csa)) if csa else (None, None)
+    except (csareader.CSAError, ValueError, AssertionError, struct.error):  # cut or altered by an archive
+        return None
+    return (int(count), np.asarray(normal, dtype=np.float64)) if count and normal is not None else None
 
 
 def _with(plain: Slice, **changes: Any) -> Slice:

@@ -142,6 +142,7 @@ def _undo(segmentation: Any) -> Undo:
     def undo() -> None:
         for identifier in [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]:
             if identifier not in before:
+                segmentation.GetSegment(identifier).RemoveRepresentation(LABELMAP)
                 segmentation.RemoveSegment(identifier)
         for identifier, (value, representations) in before.items():
             segment = segmentation.GetSegment(identifier)
@@ -153,6 +154,19 @@ def _undo(segmentation: Any) -> Undo:
                     segment.RemoveRepresentation(name)
 
     return undo
+
+
+def drop_segments(node: Any) -> None:
+    """Empty a segmentation node that nobody needs any more, at once.
+
+    Left to itself Slicer first cuts every segment out of its shared layer, one full pass over the voxels each: seconds
+    for a hundred segments, at the deletion of the node.
+    """
+    segmentation = node.GetSegmentation()
+    if segmentation is not None:
+        for n in range(segmentation.GetNumberOfSegments()):
+            segmentation.GetNthSegment(n).RemoveRepresentation(LABELMAP)
+        segmentation.RemoveAllSegments()
 
 
 def layer_images(labelmap: Labelmap, image_to_node: Affine) -> dict[int, Any]:

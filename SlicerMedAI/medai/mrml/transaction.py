@@ -11,6 +11,7 @@ from vtkmodules.util.misc import calldata_type
 from vtkmodules.util.vtkConstants import VTK_OBJECT
 
 from medai.errors import SceneError
+from medai.mrml.segmentations import drop_segments
 
 MARK = "MedAI.Task"
 """Attribute that tells a result's nodes from a person's own."""
@@ -100,6 +101,8 @@ class Transaction:
         for node in reversed(self._added):
             if self.scene.IsNodePresent(node):
                 self.scene.RemoveNode(node)
+            if node.IsA("vtkMRMLSegmentationNode"):
+                drop_segments(node)
 
 
 @calldata_type(VTK_OBJECT)  # type: ignore[untyped-decorator]

@@ -18,7 +18,7 @@ SPACING = 2.0
 
 
 def region_template(
-    images: list[NDArray[np.generic]], labels: list[NDArray[np.generic]], size: tuple[int, int, int]
+    images: list[NDArray[np.floating]], labels: list[NDArray[np.integer]], size: tuple[int, int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Mean of crops aligned at their structures' centres.
 
@@ -60,17 +60,15 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=3, default=(40, 56, 40), help="mm along R, A, S")
     options = parser.parse_args()
     paths = sorted(options.images.glob("*.nii*"))
-    images = [np.asanyarray(nib.load(path).dataobj) for path in paths]
-    labels = [np.asanyarray(nib.load(options.labels / path.name).dataobj) for path in paths]
+    images = [nib.load(path).get_fdata(dtype=np.float32) for path in paths]
+    labels = [np.asanyarray(nib.load(options.labels / path.name).dataobj).astype(np.uint8) for path in paths]
     mean, mask = region_template(images, labels, tuple(options.size))
     channels = [sitk.GetImageFromArray(np.ascontiguousarray(a.T, dtype=np.float32)) for a in (mean, mask)]
     size = [int(n / SPACING) for n in options.size]
     # Voxel centres of the coarse grid lie between those of the fine one, about the same centre.
     start = [(n - 1) / 2 - (m - 1) / 2 * SPACING for n, m in zip(options.size, size, strict=True)]
     coarse = [
-        sitk.Resample(
-            sitk.DiscreteGaussian(a, 0.7), size, sitk.Transform(), sitk.sitkLinear, start, [SPACING] * 3
-        )
+        sitk.Resample(sitk.DiscreteGaussian(a, 0.7), size, sitk.Transform(), sitk.sitkLinear, start, [SPACING] * 3)
         for a in channels
     ]
     sitk.WriteImage(sitk.Compose(coarse), str(options.output), useCompression=True)

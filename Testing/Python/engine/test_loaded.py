@@ -8,7 +8,7 @@ import pytest
 
 from medai.bundles import integrity
 from medai.engine.loaded import LoadedModels
-from medai.errors import BundleTamperedError
+from medai.errors import BundleFormatError, BundleTamperedError
 
 
 def test_a_model_is_loaded_once(a_bundle):
@@ -54,7 +54,7 @@ def test_a_tampered_bundle_is_refused_even_when_it_was_loaded_before(a_bundle):
 def test_a_model_that_fails_to_load_leaves_nothing_behind(a_bundle):
     loaded = LoadedModels()
     root = a_bundle(extra={"network_def": {"_target_": "UNet"}})
-    with pytest.raises(Exception, match="configuration"):
+    with pytest.raises(BundleFormatError, match="cannot be loaded"):
         loaded.get(root, "cpu")
     assert len(loaded) == 0
 

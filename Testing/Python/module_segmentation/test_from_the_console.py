@@ -18,6 +18,12 @@ def a_logic(a_slicer):
     logic.close()
 
 
+def volume_from(node):
+    from medai.mrml import volume_from_node
+
+    return volume_from_node(node)
+
+
 class PollByHand:
     """In place of a Qt timer."""
 
@@ -121,6 +127,46 @@ def test_cancelling_from_a_progress_callback_is_safe(an_mr_node, a_logic):
     while not runs[0].ended:
         slicer.app.processEvents()
     assert [type(error) for error in errors] == [JobCancelled]
+
+
+def test_a_model_that_finds_its_structure_is_let_do_so_in_images_larger_than_it_expects(an_mr_node, a_logic):
+    from dataclasses import replace
+
+    model = next(model for model in a_logic.models() if model.name == "tiny_blobs")
+    extent = max(volume_from(an_mr_node).extent_mm)
+    larger = replace(model, finds_region=True, expects=replace(model.expects, extent_mm=(1, extent / 2)))
+    fitting = replace(model, finds_region=True, expects=replace(model.expects, extent_mm=(1, extent * 2)))
+    assert a_logic.defaultRegion(an_mr_node, larger) == "auto"
+    assert a_logic.defaultRegion(an_mr_node, fitting) is None
+    assert a_logic.defaultRegion(an_mr_node, replace(larger, finds_region=False)) is None
+
+
+def test_an_image_in_which_the_region_will_be_found_is_not_called_too_large(an_mr_node, a_logic):
+    from dataclasses import replace
+
+    model = next(model for model in a_logic.models() if model.name == "tiny_blobs")
+    small = replace(model, expects=replace(model.expects, extent_mm=(1, 5)))
+    assert a_logic.warnings(an_mr_node, small)
+    assert a_logic.warnings(an_mr_node, small, "auto") == ()
+
+
+def test_a_drawn_region_is_what_the_image_is_judged_by(an_mr_node, a_logic):
+    from dataclasses import replace
+
+    import slicer
+
+    volume = volume_from(an_mr_node)
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Here")
+    bounds = [0.0] * 6
+    an_mr_node.GetRASBounds(bounds)
+    roi.SetCenter(*((bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3)))
+    roi.SetSize(10, 10, 10)
+    model = next(model for model in a_logic.models() if model.name == "tiny_blobs")
+    model = replace(model, expects=replace(model.expects, extent_mm=(1, max(volume.extent_mm) - 1)))
+    assert a_logic.warnings(an_mr_node, model)
+    assert a_logic.warnings(an_mr_node, model, roi) == ()
+    roi.SetCenter(5000, 0, 0)
+    assert "outside the image" in a_logic.warnings(an_mr_node, model, roi)[0]
 
 
 def test_no_image_and_no_such_model_are_explained(an_mr_node, a_logic):

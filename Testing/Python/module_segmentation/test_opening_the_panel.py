@@ -182,6 +182,16 @@ def test_the_device_is_chosen_by_a_name_and_explained(an_mr_node, a_panel):
     assert "Chosen by you" in a_panel.ui.deviceReasonLabel.text
 
 
+def test_a_slicer_that_is_too_old_says_so_instead_of_failing(a_slicer, monkeypatch):
+    import qt
+    from MedAISegmentationLib import widget
+
+    monkeypatch.setattr(widget, "OLDEST_PYTHON", (99, 0))
+    representation = a_slicer.load_module(ROOT / "SlicerMedAI/MedAISegmentation/MedAISegmentation.py")
+    assert [label.text for label in representation.findChildren(qt.QLabel)] == ["MedAI needs Slicer 5.10 or newer."]
+    a_slicer.leave_module()
+
+
 def test_label_maps_are_not_offered_as_images(a_slicer, a_panel):
     import slicer
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 import slicer
@@ -277,3 +283,50 @@ def test_result_without_an_input_node_goes_to_the_root(a_scene, a_result, voxels
     index = np.argwhere(a_result.labelmap.array == 1)[:, ::-1].astype(float)
     expected = apply_affine(a_result.labelmap.affine, index)
     assert np.allclose(voxels_in_world(nodes.segmentation, "Left_hippocampus"), expected)
+
+
+def test_voxels_of_a_result_survive_garbage_collection(a_volume_node, a_full_result):
+    nodes = add_result(a_full_result, a_volume_node)
+    expected = np.array(a_full_result.items[2].array)
+    scalars = nodes.volumes[0].GetImageData().GetPointData().GetScalars()
+    loop = [scalars]
+    loop.append(loop)
+    scalars.loop = loop  # a cycle through the Python object in front of the voxels
+    del loop, scalars, a_full_result
+    gc.collect()
+    others = [np.full(expected.shape, -1, np.float32) for _ in range(100)]
+    assert np.array_equal(volume_from_node(nodes.volumes[0]).array, expected)
+    assert len(others) == 100
+
+
+def test_scene_with_results_can_end_in_garbage_collection():
+    code = """
+        import gc
+        import numpy as np
+        from medai.mrml import add_result, create_scene
+        from medai.mrml.volumes import fill_volume_node
+        from medai.result import Labelmap, Provenance, Result, Segment
+        for _ in range(10):
+            scene = create_scene()
+            node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+            labels = np.ones((3, 4, 5), np.uint8)
+            fill_volume_node(node, labels, np.eye(4))
+            labelmap = Labelmap(labels, np.eye(4), (Segment("S", 1),))
+            add_result(Result((labelmap,), Provenance("segment", "b")), node)
+            loop = [scene]
+            loop.append(loop)
+            scene.loop = loop
+            del scene, node, loop
+            gc.collect()
+    """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], check=False, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_input_emptied_meanwhile_still_gets_its_result(a_volume_node, a_result):
+    a_volume_node.SetAndObserveImageData(None)
+    assert add_result(a_result, a_volume_node).segmentation.GetSegmentation().GetNumberOfSegments() == 3
