@@ -20,25 +20,20 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 TORCH = "2.13.0"
 
-# Shared library that is loaded at run time -> Debian/Ubuntu package that holds it.
-LIBRARIES = {
-    "demo": {
-        "libGL.so.1": "libgl1",
-        "libEGL.so.1": "libegl1",
-        "libX11.so.6": "libx11-6",
-        "libXrender.so.1": "libxrender1",
-    },
-    "test": {
-        "libGL.so.1": "libgl1",
-        "libEGL.so.1": "libegl1",
-        "libX11.so.6": "libx11-6",
-        "libXrender.so.1": "libxrender1",
-        "libxkbcommon.so.0": "libxkbcommon0",
-        "libfontconfig.so.1": "libfontconfig1",
-        "libdbus-1.so.3": "libdbus-1-3",
-        "libglib-2.0.so.0": "libglib2.0-0",
-    },
+# Shared library that is loaded at run time -> Debian/Ubuntu package that holds it. VTK draws through EGL without a
+# screen; Qt, which only the tests need, loads the others.
+DRAWING = {"libEGL.so.1": "libegl1"}
+QT = {
+    "libGL.so.1": "libgl1",
+    "libX11.so.6": "libx11-6",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libglib-2.0.so.0": "libglib2.0-0",
 }
+LIBRARIES = {"demo": DRAWING, "test": DRAWING | QT}
+# One of these must exist for EGL to draw: Mesa's software driver, or NVIDIA's own.
+DRIVERS = ("dri/*swrast_dri.so", "libgallium-*.so", "libEGL_nvidia.so.0")
 
 
 def missing_packages(purpose: str) -> list[str]:
@@ -51,6 +46,9 @@ def missing_packages(purpose: str) -> list[str]:
             ctypes.CDLL(library)
         except OSError:
             packages.append(package)
+    folders = [Path("/usr/lib"), Path("/usr/lib64"), *Path("/usr/lib").glob("*-linux-gnu")]
+    if not any(any(folder.glob(driver)) for folder in folders for driver in DRIVERS):
+        packages.append("libgl1-mesa-dri")
     return packages
 
 

@@ -78,7 +78,7 @@ def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance) -> str:
         (_("Licence"), provenance.licence),
         (_("Cite"), provenance.citation),
     ])  # fmt: skip
-    return f"<table>{''.join(rows)}</table><p>{notes}</p>{details}"
+    return f"<table>{''.join(rows)}</table><p>{notes}</p><p></p>{details}"
 
 
 def deviceText(provenance) -> str:

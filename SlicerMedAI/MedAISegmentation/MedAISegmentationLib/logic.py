@@ -107,7 +107,8 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         model : str
             Name of an installed model, or path of a bundle folder.
         region : vtkMRMLMarkupsROINode, "auto" or None
-            Only the part of the image inside this box is segmented. With ``"auto"`` the model finds it, if it can.
+            Only the part of the image inside this box is segmented. With ``"auto"`` the model finds it, if it can;
+            None leaves it to `defaultRegion`.
         outputSegmentation : vtkMRMLSegmentationNode, optional
             Gains the segments and keeps its own; a new node by default.
         segments : sequence of str, optional
@@ -140,12 +141,16 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         >>> node = MedAISegmentationLogic().process(getNode("MRHead"), model="hippocampus_mr_unet")
         """
         import medai
+        from medai.bundles import library
+        from medai.bundles.description import describe
         from medai.errors import InputError
 
         if inputNode is None:
             raise InputError(
                 _("There is nothing to segment."), _("No image was chosen."), _("Choose an image under Inputs.")
             )
+        if region is None:
+            region = self.defaultRegion(inputNode, describe(library.find(model)))
         job = medai.prepare(inputNode, model, region=region, segments=segments, device=deviceName(device))
         run = SegmentationRun(
             self._submit(job),

@@ -180,16 +180,10 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self._showDevice(parameters.device)
         self._updateApplyButton()
 
-    def _region(self):
-        """The region that Apply will use: drawn, "auto", or none."""
-        parameters = self._parameterNode
-        model = self.models.model(parameters.model)
-        if parameters.region is not None or parameters.inputNode is None or model is None:
-            return parameters.region
-        return self.logic.defaultRegion(parameters.inputNode, model)
-
     def _showRegionAndWarnings(self, model) -> None:
-        image, region = self._parameterNode.inputNode, self._region()
+        image, region = self._parameterNode.inputNode, self._parameterNode.region
+        if region is None and image is not None and model is not None:
+            region = self.logic.defaultRegion(image, model)
         noRegion = _("Found automatically") if region == "auto" else _("Whole image")
         if self.ui.regionSelector.noneDisplay != noRegion:
             self.ui.regionSelector.noneDisplay = noRegion
@@ -284,7 +278,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self._run = self.logic.process(
                 parameters.inputNode,
                 parameters.model,
-                region=self._region(),
+                region=parameters.region,
                 outputSegmentation=parameters.outputSegmentation,
                 segments=kept if excluded else None,
                 device=parameters.device,

@@ -45,7 +45,7 @@ def start_training(crops_of_ellipsoids, tmp_path):
             "--dataset_dir",
             str(crops_of_ellipsoids),
             "--epochs",
-            "2",
+            "12",
             "--num_workers",
             "0",
             "--val_interval",
@@ -75,7 +75,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(start_training, tmp_
     second = start_training()
     said = second.communicate()[0]
     assert second.returncode == 0, said
-    assert "Epoch[40] Metrics" in said
+    assert "Epoch[12] Metrics" in said
     assert "Epoch[1] Metrics" not in said
     state = torch.load(output / "model.pt", weights_only=True)
     expected = json.loads((BUNDLE / "configs" / "train.json").read_text())["network_def"]["out_channels"]
