@@ -43,6 +43,7 @@ def segment(
     image: Image,
     model: str | Path = DEFAULT_MODEL,
     *,
+    series: str | int | None = None,
     worker: Worker | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     in_process: bool = False,
@@ -58,6 +59,9 @@ def segment(
         that `medai.files.read` reads, DICOM folders included.
     model : str or Path
         Name of a model (see `models`) or path of a MONAI bundle's folder.
+    series : str or int, optional
+        Of a path to a DICOM folder with several series, the one meant: its number in the list that the error names,
+        its description, or its SeriesInstanceUID.
     worker : medai.jobs.Worker, optional
         Where to run; by default the one that everything in this process shares, which stays warm.
     on_progress : callable, optional
@@ -101,7 +105,13 @@ def segment(
             "A segmentation node was given, but the image is not a node of a scene.",
             "Give the image's node too, or leave 'segmentation' out.",
         )
-    job = prepare(image, model, **parameters)
+    if segmentation is not None and not (is_node(segmentation) and segmentation.IsA("vtkMRMLSegmentationNode")):
+        raise InputError(
+            "The result cannot be written into what was given as 'segmentation'.",
+            "It is not a segmentation node.",
+            "Give a segmentation node, or leave 'segmentation' out for a new one.",
+        )
+    job = prepare(image, model, series=series, **parameters)
     result = run_here(job, on_progress) if in_process else _run_in(worker, job, on_progress)
     if not nodes:
         return result
@@ -111,12 +121,14 @@ def segment(
     return mrml.add_result(result, nodes, segmentation=segmentation, inputs=first).segmentation
 
 
-def prepare(image: Image, model: str | Path = DEFAULT_MODEL, **parameters: Any) -> Job:
+def prepare(
+    image: Image, model: str | Path = DEFAULT_MODEL, *, series: str | int | None = None, **parameters: Any
+) -> Job:
     """The job that `segment` would run, for callers who submit it themselves and do not wait.
 
     Parameters
     ----------
-    image, model, **parameters
+    image, model, series, **parameters
         As for `segment`.
 
     Returns
@@ -128,8 +140,8 @@ def prepare(image: Image, model: str | Path = DEFAULT_MODEL, **parameters: Any) 
     ------
     InputError
         When the image or a parameter cannot be used, before anything slow happens.
-    BundleNotFoundError
-        When there is no such model.
+    BundleError
+        When there is no such model, or it cannot be used.
 
     Examples
     --------
@@ -137,16 +149,18 @@ def prepare(image: Image, model: str | Path = DEFAULT_MODEL, **parameters: Any) 
     >>> running = default_worker().submit(medai.prepare(node, device="cpu"))  # doctest: +SKIP
     """
     from medai.bundles import library
-    from medai.tasks.segment import SegmentParameters
+    from medai.tasks.segment import SegmentParameters, check_choice
 
     chosen = {name: value for name, value in parameters.items() if value is not None}
     if "region" in chosen:
         chosen["region"] = _regions(chosen["region"])
         if chosen["region"] == ():
             del chosen["region"]
-    SegmentParameters.of(chosen)  # refuses unknown names and unusable values here, where the caller sees them
+    # Refuses unknown names and unusable values here, where the caller sees them.
+    checked = SegmentParameters.of(chosen)
     bundle = library.find(model)
-    return Job("segment", bundle, _inputs(image), chosen)
+    check_choice(bundle, checked)
+    return Job("segment", bundle, _inputs(image, series), {name: getattr(checked, name) for name in chosen})
 
 
 def run_here(job: Job, on_progress: Callable[[Progress], None] | None = None) -> Result:
@@ -185,8 +199,8 @@ def _listed(image: Image) -> list[Any]:
     return list(image) if isinstance(image, (list, tuple)) else [image]
 
 
-def _inputs(image: Image) -> tuple[Volume, ...] | Series:
-    read = [_read(item) for item in _listed(image)]
+def _inputs(image: Image, series: str | int | None) -> tuple[Volume, ...] | Series:
+    read = [_read(item, series) for item in _listed(image)]
     if len(read) == 1 and isinstance(read[0], Series):
         return read[0]
     if not read or any(isinstance(item, Series) for item in read):
@@ -198,13 +212,19 @@ def _inputs(image: Image) -> tuple[Volume, ...] | Series:
     return tuple(item for item in read if isinstance(item, Volume))
 
 
-def _read(item: Any) -> Volume | Series:
-    if isinstance(item, (Volume, Series)):
-        return item
+def _read(item: Any, series: str | int | None) -> Volume | Series:
     if isinstance(item, (str, os.PathLike)):
         from medai import files
 
-        return files.read(Path(item))
+        return files.read(Path(item).expanduser(), series)
+    if series is not None:
+        raise InputError(
+            "There is no series to choose from.",
+            "Only DICOM folders hold several series, and the image is not the path of one.",
+            "Leave 'series' out.",
+        )
+    if isinstance(item, (Volume, Series)):
+        return item
     if is_node(item):
         from medai import mrml
 
@@ -218,7 +238,7 @@ def _read(item: Any) -> Volume | Series:
             "Choose a volume or a sequence of volumes.",
         )
     raise InputError(
-        "There is no image to segment." if item is None else f"A {type(item).__name__} is not an image.",
+        "There is no image to segment." if item is None else f"'{type(item).__name__}' is no kind of image.",
         "A path, a medai.Volume, a medai.Series or a MRML node is needed.",
         "For a bare array, make a medai.Volume with its index-to-RAS affine first.",
     )

@@ -6,6 +6,8 @@ class names, no tracebacks. Developers find the technical cause in ``__cause__``
 
 from __future__ import annotations
 
+import unicodedata
+
 
 class MedAIError(Exception):
     """A failure explained in three sentences.
@@ -23,6 +25,7 @@ class MedAIError(Exception):
     """
 
     def __init__(self, what: str, why: str = "", remedy: str = "", *, details: str = "") -> None:
+        what, why, remedy = _printable(what), _printable(why), _printable(remedy)
         super().__init__(what, why, remedy)
         self.what = what
         self.why = why
@@ -35,6 +38,14 @@ class MedAIError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only `details` must survive the way from the worker process to its parent.
         return _rebuild, (type(self), self.what, self.why, self.remedy, self.details)
+
+
+def _printable(text: str) -> str:
+    # Names of files, models and series are quoted in these sentences; control characters in them would be obeyed by a
+    # terminal, and those that turn the direction of writing make one name look like another.
+    if text.isprintable():
+        return text
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
 
 
 def _rebuild(kind: type[MedAIError], what: str, why: str, remedy: str, details: str) -> MedAIError:

@@ -15,7 +15,7 @@ _SCRIPT = """
 import sys, time
 sys.path[:0] = {paths!r}
 import slicer
-from SlicerHost import SlicerHost
+import SlicerHost
 with SlicerHost.start() as host:
     began = time.perf_counter()
     for path in {modules!r}:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
+import time
+
 import numpy as np
 
-from benchmarks.timing import Row, seconds
+from benchmarks.timing import Row
 from medai.mrml import add_result, create_scene
+from medai.mrml.segmentations import drop_segments
 from medai.result import Labelmap, Provenance, Result, Segment
 from medai.volume import Volume
 
@@ -19,7 +23,14 @@ def hundred_segments() -> Row:
     scene = create_scene()
     node = add_result(Result((Volume(array, np.eye(4), "image"),), provenance), (), scene=scene).volumes[0]
     result = Result((labelmap,), provenance)
-    duration = seconds(lambda: add_result(result, node, scene=scene))
+    durations = []
+    for _ in range(6):
+        began = time.perf_counter()
+        nodes = add_result(result, node, scene=scene)
+        durations.append(time.perf_counter() - began)
+        # Destroying a hundred segments of one layer costs Slicer's core a pass over the voxels for each.
+        drop_segments(nodes.segmentation)
+    duration = statistics.median(durations[1:])
     return Row(
         "100 segments of 384x384x200 into a segmentation node", f"{duration * 1000:.1f} ms", "< 20 ms", duration < 0.020
     )

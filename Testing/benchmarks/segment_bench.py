@@ -19,10 +19,9 @@ from medai.result import Provenance, Result
 from medai.volume import Volume
 
 MODEL = "hippocampus_mr_unet"
-ROI = (40, 56, 40)
 
 
-def head(shape: tuple[int, int, int] = (120, 144, 128)) -> Volume:
+def head(shape: tuple[int, int, int] = (80, 96, 80)) -> Volume:
     """A head-sized image: the MNI152 T1 head of nilearn, cropped to its middle so that a run takes seconds."""
     import nibabel
     from nilearn.datasets.struct import MNI152_FILE_PATH
@@ -46,9 +45,10 @@ def over_forward_passes() -> Row:
     volume = head()
     scene = create_scene()
     node = add_result(Result((volume,), Provenance("load", "")), (), scene=scene).volumes[0]
-    network = Pipeline(find(MODEL), "cpu").network
-    step = tuple(n // 2 for n in ROI)
-    windows = dense_patch_slices(volume.shape[::-1], ROI, step)
+    pipeline = Pipeline(find(MODEL), "cpu")
+    network, roi = pipeline.network, tuple(pipeline.inferer.roi_size)
+    # Half a window forward each time: the model's overlap is 0.5.
+    windows = dense_patch_slices(volume.shape[::-1], roi, tuple(n // 2 for n in roi))
     image = torch.from_numpy(volume.array.T.astype(np.float32))[None, None]
     image = (image - image.mean()) / image.std()
 

@@ -30,17 +30,6 @@ class Row:
     met: bool
 
 
-def seconds(action: Callable[[], object], repeats: int = 5) -> float:
-    """Median duration of `action` after one call that does not count."""
-    action()
-    durations = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        action()
-        durations.append(time.perf_counter() - began)
-    return statistics.median(durations)
-
-
 def paired_ratio(
     first: Callable[[], object], second: Callable[[], object], repeats: int = 5
 ) -> tuple[float, float, float]:

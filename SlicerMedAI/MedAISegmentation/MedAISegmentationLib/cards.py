@@ -11,10 +11,11 @@ from slicer.i18n import tr as _
 
 
 def modelCard(description) -> str:
-    """What a model is for, its modality, structures, licence and citation."""
+    """What a model is for and what not, its modality, structures, licence and citation."""
     names = [segment.name for segment in description.labels]
     shown = ", ".join(names[:8]) + (_(" and {count} more").format(count=len(names) - 8) if len(names) > 8 else "")
     rows = [
+        (_("Use"), description.intended_use),
         (_("Images"), description.modality),
         (_("Structures"), shown),
         (_("Version"), description.version),
@@ -35,12 +36,14 @@ def table(rows: list[tuple[str, str]]) -> str:
     return f"<table>{''.join(cells)}</table>"
 
 
-def warningCard(warnings: tuple[str, ...]) -> str:
-    """Why the image may not suit the model; empty when nothing speaks against it."""
-    if not warnings:
+def warningCard(warnings: tuple[str, ...], problem: str = "") -> str:
+    """Why the image cannot be segmented (`problem`), or may not suit the model; empty when all is well."""
+    if not warnings and not problem:
         return ""
-    lines = "".join(f"<br>{escape(text)}" for text in warnings)
-    return box("#b35900", f"<b>&#9888; {escape(_('The image does not look like what this model expects.'))}</b>{lines}")
+    unusual = _("The image does not look like what this model expects.")
+    title = _("This cannot be segmented yet.") if problem else unusual
+    lines = "".join(f"<br>{escape(text)}" for text in ([problem] if problem else warnings))
+    return box("#b35900", f"<b>&#9888; {escape(title)}</b>{lines}")
 
 
 def box(color: str, html: str) -> str:
@@ -49,7 +52,11 @@ def box(color: str, html: str) -> str:
     return f"<table width='100%'><tr>{cells}</tr></table>"
 
 
-def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance) -> str:
+MOST_FRAMES = 6
+"""Of a longer sequence the panel shows the first ones; more columns would not fit into it."""
+
+
+def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance, frameTitle: str = "") -> str:
     """Volumes in mL, how the job went and how to cite it.
 
     Parameters
@@ -58,18 +65,25 @@ def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance) -> str:
         Name of the frame (empty for a single image), then mL by structure.
     provenance : medai.Provenance
         Of the result.
+    frameTitle : str
+        What the names of the frames are, with their unit.
     """
+    left = _("Volume (mL) by {frame}").format(frame=frameTitle) if len(volumes) > 1 else _("Structure")
+    count, volumes = len(volumes), volumes[:MOST_FRAMES]
     names = list(dict.fromkeys(name for _frame, frame in volumes for name in frame))
     right = "style='padding-left:16px' align='right'"
     if len(volumes) > 1:
         head = "".join(f"<th {right}>{escape(frame)}</th>" for frame, _volumes in volumes)
     else:
         head = f"<th {right}>{escape(_('Volume (mL)'))}</th>"
-    rows = [f"<tr><th align='left'>{escape(_('Structure'))}</th>{head}</tr>"]
+    rows = [f"<tr><th align='left'>{escape(left)}</th>{head}</tr>"]
     for name in names:
         cells = "".join(f"<td {right}>{frame.get(name, 0.0):.2f}</td>" for _frame, frame in volumes)
         rows.append(f"<tr><td>{escape(name)}</td>{cells}</tr>")
-    notes = "<br>".join(escape(note) for note in provenance.notes if note != provenance.device_reason)
+    notes = [note for note in provenance.notes if note != provenance.device_reason]
+    if count > len(volumes):
+        notes.insert(0, _("All {count} frames are in the table of volumes (module Tables).").format(count=count))
+    told = "<br>".join(escape(note) for note in notes)
     model = f"{provenance.bundle} {provenance.version}".strip()
     details = table([
         (_("Model"), model),
@@ -78,7 +92,16 @@ def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance) -> str:
         (_("Licence"), provenance.licence),
         (_("Cite"), provenance.citation),
     ])  # fmt: skip
-    return f"<table>{''.join(rows)}</table><p>{notes}</p><p></p>{details}"
+    return f"<table>{''.join(rows)}</table><p>{told}</p><p></p>{details}"
+
+
+def volumesOf(result) -> tuple:
+    """Arguments of `resultCard`: volumes in mL by frame and structure, provenance, what the frames are called."""
+    if not result.frames:
+        return [("", result.labelmap.volumes_ml())], result.provenance
+    title, index = next(iter(result.table.columns.items()))
+    volumes = [(f"{value:g}", frame.labelmap.volumes_ml()) for value, frame in zip(index, result.frames, strict=True)]
+    return volumes, result.provenance, title
 
 
 def deviceText(provenance) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from MedAISegmentationLib.inputs import isSequence
 from MedAISegmentationLib.parameters import Device, MedAISegmentationParameterNode
 from MedAISegmentationLib.run import Poller, SegmentationRun
 
@@ -43,7 +44,7 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         return sorted(found, key=lambda model: model.title.casefold())
 
     def warnings(self, inputNode, model, region=None) -> tuple[str, ...]:
-        """Where an image does not look like what a model was made for, or why it cannot be used at all.
+        """Where an image does not look like what a model was made for.
 
         Parameters
         ----------
@@ -53,20 +54,21 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
             One of `models`.
         region : vtkMRMLMarkupsROINode, "auto" or None
             As for `process`; the model sees no more than that.
+
+        Raises
+        ------
+        medai.errors.MedAIError
+            When the image or the region cannot be used at all.
         """
         import medai.mrml
-        from medai.errors import MedAIError
         from medai.volume import crop
 
-        try:
-            image = firstImage(inputNode)
-            if region == "auto":
-                model = replace(model, expects=replace(model.expects, extent_mm=None))
-            elif region is not None:
-                image = crop(image, medai.mrml.region_from_node(region).slices(image))
-            return model.warnings((image,))
-        except MedAIError as error:
-            return (str(error),)
+        image = firstImage(inputNode)
+        if region == "auto":
+            model = replace(model, expects=replace(model.expects, extent_mm=None))
+        elif region is not None:
+            image = crop(image, medai.mrml.region_from_node(region).slices(image))
+        return model.warnings((image,))
 
     def defaultRegion(self, inputNode, model) -> str | None:
         """What to do without a drawn region: ``"auto"`` when the model finds its structure in larger images, and this
@@ -110,7 +112,7 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
             Only the part of the image inside this box is segmented. With ``"auto"`` the model finds it, if it can;
             None leaves it to `defaultRegion`.
         outputSegmentation : vtkMRMLSegmentationNode, optional
-            Gains the segments and keeps its own; a new node by default.
+            Gains the segments and keeps its own; a new node by default. Not for sequences, whose results play along.
         segments : sequence of str, optional
             Names of the structures to keep; all by default.
         device : Device or str
@@ -148,6 +150,12 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         if inputNode is None:
             raise InputError(
                 _("There is nothing to segment."), _("No image was chosen."), _("Choose an image under Inputs.")
+            )
+        if outputSegmentation is not None and isSequence(inputNode):
+            raise InputError(
+                _("A segmentation cannot take the results of a whole sequence."),
+                _("Every frame gets a segmentation of its own, and they play together with the images."),
+                _("Leave the output segmentation at 'Create new segmentation', or choose a single image."),
             )
         if region is None:
             region = self.defaultRegion(inputNode, describe(library.find(model)))
@@ -188,7 +196,7 @@ def firstImage(node):
     """
     import medai.mrml
 
-    if node.IsA("vtkMRMLSequenceNode") or node.IsA("vtkMRMLSequenceBrowserNode"):
+    if isSequence(node):
         return medai.mrml.series_from_node(node).frames[0]
     return medai.mrml.volume_from_node(node)
 

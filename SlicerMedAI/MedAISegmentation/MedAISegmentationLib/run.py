@@ -65,7 +65,7 @@ class SegmentationRun:
             self._onProgress(progress)
             if self.ended:  # the listener pressed Cancel
                 return False
-        if self._running.done:
+        if self._running.done and not isBusy(self._scene):
             self._finish(self._running.result)
         return not self.ended
 
@@ -142,6 +142,11 @@ class SegmentationRun:
             inputs=getattr(images, "frames", images)[:1],
         )
         return nodes.segmentation
+
+
+def isBusy(scene) -> bool:
+    """Whether a scene is being loaded or changed in bulk, so that a result has to wait for a moment."""
+    return bool(scene.IsBatchProcessing() or scene.IsImporting() or scene.IsRestoring())
 
 
 class Poller:

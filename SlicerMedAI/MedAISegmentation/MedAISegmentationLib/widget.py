@@ -14,6 +14,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from MedAISegmentationLib import cards
+from MedAISegmentationLib.inputs import CHANGES, imageToStartWith, isSequence, placeNewRegion
 from MedAISegmentationLib.install import offlineText
 from MedAISegmentationLib.logic import DEFAULT_MODEL, MedAISegmentationLogic
 from MedAISegmentationLib.model_chooser import ModelChooser
@@ -23,8 +24,6 @@ from MedAISegmentationLib.slicer_installer import slicerInstaller
 
 OLDEST_PYTHON = (3, 10)
 """What medai needs; Slicer 5.8 and earlier bring an older one."""
-
-IMAGE_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSequenceNode")
 
 
 class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -37,10 +36,12 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.installer = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
+        self._watched: list = []  # the image and the region, while they are chosen
         self._run = None
         self._installing = False
         self._resultNodeID = ""
         self._stage = ""
+        self._imageName = ""
         self._chosenDevice = Device.AUTOMATIC
         self._seenDevices: dict[Device, str] = {}  # by choice: where the last job ran, and why there
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -64,6 +65,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.show3DCheckBox.connect("toggled(bool)", self.onShow3D)
+        self.ui.regionSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRegionAdded)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
@@ -120,8 +122,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Show the scene's choices; where there are none, choose what most people want."""
         parameterNode = self.logic.getParameterNode()
         if parameterNode.inputNode is None:
-            for className in IMAGE_CLASSES:
-                parameterNode.inputNode = parameterNode.inputNode or slicer.mrmlScene.GetFirstNodeByClass(className)
+            parameterNode.inputNode = imageToStartWith()
         if not parameterNode.model:
             names = self.models.names()
             parameterNode.model = DEFAULT_MODEL if DEFAULT_MODEL in names else (names or [""])[0]
@@ -141,6 +142,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
             self._parameterNode = None
+        self._watch([])
 
     # What a person chooses
 
@@ -155,6 +157,16 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """A structure was checked or unchecked."""
         if self._parameterNode is not None:
             self._parameterNode.excludedSegments = excluded
+
+    def onRegionAdded(self, region) -> None:
+        """A person created a box in the selector."""
+        parameters = self._parameterNode
+        image = parameters.inputNode if parameters is not None else None
+        if image is None or not image.IsA("vtkMRMLVolumeNode") or image.GetImageData() is None:
+            return
+        model = self.models.model(parameters.model)
+        largest = model.expects.extent_mm[1] if model and model.expects.extent_mm else float("inf")
+        placeNewRegion(region, image, largest)
 
     def onShow3D(self, shown: bool) -> None:
         """Applies to the last result at once, and to the next one."""
@@ -176,20 +188,48 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self.models.show(parameters.model)
             self.segments.show(model.labels if model else (), list(parameters.excludedSegments))
             self.ui.modelInfoLabel.text = cards.modelCard(model) if model else self._noModelText(parameters.model)
+            self._watch([node for node in (parameters.inputNode, parameters.region) if node is not None])
             self._showRegionAndWarnings(model)
             self._showDevice(parameters.device)
+            takesOutput = parameters.inputNode is None or not isSequence(parameters.inputNode)
+            self.ui.outputSelector.enabled = takesOutput  # the frames' segmentations play with the images instead
         self._updateApplyButton()
 
+    def _watch(self, nodes: list) -> None:
+        """Hear of changes of these nodes, and no longer of others."""
+        if nodes == self._watched:
+            return
+        for observed, method in ((self._watched, self.removeObserver), (nodes, self.addObserver)):
+            for node in observed:
+                for event in CHANGES:
+                    method(node, event, self.onWatchedNodeModified)
+        if self._watched and nodes and self._run is None:
+            self._showStage("")  # it spoke about another image or region
+        self._watched = nodes
+
+    def onWatchedNodeModified(self, _caller, _event) -> None:
+        """The image or the region was changed: a box was dragged, a spacing corrected."""
+        if self._parameterNode is not None:
+            self._showRegionAndWarnings(self.models.model(self._parameterNode.model))
+
     def _showRegionAndWarnings(self, model) -> None:
+        from medai.errors import MedAIError
+
         image, region = self._parameterNode.inputNode, self._parameterNode.region
         if region is None and image is not None and model is not None:
             region = self.logic.defaultRegion(image, model)
         noRegion = _("Found automatically") if region == "auto" else _("Whole image")
         if self.ui.regionSelector.noneDisplay != noRegion:
             self.ui.regionSelector.noneDisplay = noRegion
-        warnings = self.logic.warnings(image, model, region) if image is not None and model is not None else ()
-        self.ui.warningLabel.text = cards.warningCard(warnings)
-        self.ui.warningLabel.visible = bool(warnings)
+        warnings, problem = (), ""
+        if image is not None and model is not None:
+            try:
+                warnings = self.logic.warnings(image, model, region)
+            except MedAIError as error:
+                problem = str(error)
+        card = cards.warningCard(warnings, problem)
+        self.ui.warningLabel.text = card
+        self.ui.warningLabel.visible = bool(card)
 
     def _noModelText(self, name: str) -> str:
         if name:
@@ -270,16 +310,17 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         excluded = list(parameters.excludedSegments)
         kept = [segment.name for segment in self.models.model(parameters.model).labels if segment.name not in excluded]
         self._stage = ""
+        self._imageName = parameters.inputNode.GetName()
         self._chosenDevice = parameters.device
         self.ui.resultCollapsibleButton.visible = False
         self._showStage(_("Starting"))
-        self.log(_("{model} on '{image}'").format(model=parameters.model, image=parameters.inputNode.GetName()))
+        self.log(_("{model} on '{image}'").format(model=parameters.model, image=self._imageName))
         try:
             self._run = self.logic.process(
                 parameters.inputNode,
                 parameters.model,
                 region=parameters.region,
-                outputSegmentation=parameters.outputSegmentation,
+                outputSegmentation=None if isSequence(parameters.inputNode) else parameters.outputSegmentation,
                 segments=kept if excluded else None,
                 device=parameters.device,
                 show3D=parameters.show3D,
@@ -307,7 +348,8 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """The segments are in the scene."""
         self._run = None
         self._resultNodeID = segmentationNode.GetID()
-        self.ui.resultLabel.text = cards.resultCard(volumesOf(result), result.provenance)
+        self.ui.resultLabel.text = cards.resultCard(*cards.volumesOf(result))
+        self.ui.resultCollapsibleButton.text = _("Result: {image}").format(image=self._imageName)
         self.ui.resultCollapsibleButton.visible = True
         self.ui.resultCollapsibleButton.collapsed = False
         self._seenDevices[self._chosenDevice] = cards.deviceText(result.provenance)
@@ -342,10 +384,3 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def log(self, text: str) -> None:
         """Add a line to the log under the fold."""
         self.ui.logTextEdit.appendPlainText(f"{time.strftime('%H:%M:%S')}  {text}")
-
-
-def volumesOf(result) -> list[tuple[str, dict[str, float]]]:
-    """Volumes in mL by structure, per frame."""
-    if result.frames:
-        return [(str(number + 1), frame.labelmap.volumes_ml()) for number, frame in enumerate(result.frames)]
-    return [("", result.labelmap.volumes_ml())]

@@ -88,12 +88,13 @@ MEMBERS: Final[dict[str, frozenset[str] | re.Pattern[str]]] = {
     "functools": _words("partial reduce"),
     "itertools": _words("chain product repeat cycle islice accumulate zip_longest"),
     "copy": _words("copy deepcopy"),
-    "pathlib": _words("Path PurePath PurePosixPath"),
+    "pathlib": _words("PurePath PurePosixPath"),
     "os": _words("sep"),
     "os.path": _words("join basename dirname splitext split normpath sep"),
 }
 
 IDLE_MEMBERS: Final[dict[str, frozenset[str] | re.Pattern[str]]] = {
+    "pathlib": _words("Path"),  # its method "replace" moves files
     "os": _words("listdir makedirs getcwd cpu_count"),
     "os.path": _words("exists isfile isdir getmtime getsize abspath realpath relpath expanduser"),
     "glob": _words("glob iglob"),
@@ -153,7 +154,8 @@ PACKAGES: Final = _words(
 """Folders of MONAI whose classes may be used."""
 
 DOWNLOADING: Final = _words(
-    "EfficientNetBN EfficientNetBNFeatures MILModel TorchVisionFCModel ResNetFeatures TextEncoder FCN MCFCN"
+    "EfficientNetBN EfficientNetBNFeatures EfficientNetEncoder MILModel TorchVisionFCModel ResNetFeatures "
+    "TextEncoder FCN MCFCN"
 )
 """Networks that download weights unless told not to."""
 
@@ -161,6 +163,7 @@ DENIED_CLASSES: Final = _words(
     "NumpyReader PerceptualLoss TrtHandler TRTWrapper TrtCompiler MedicalNetPerceptualSimilarity "
     "BertPreTrainedModel MultiModal Transchex CellSamWrapper MLFlowHandler LMDBDataset NPZDictItemDataset "
     "StateCacher TorchVision TorchVisiond RandTorchVisiond TorchIO TorchIOd RandTorchIO RandTorchIOd "
+    "RadImageNetPerceptualSimilarity TorchvisionModelPerceptualSimilarity "
     "CuCIM CuCIMd RandCuCIM RandCuCIMd TorchVisionFullyConvModel GDSDataset ThreadContainer ImageWriter "
     "ImageReader"
 )
@@ -175,8 +178,12 @@ FILE_CLASSES: Final = re.compile(
 READERS: Final = _words("NibabelReader ITKReader PILReader NrrdReader PydicomReader")
 WRITERS: Final = _words("NibabelWriter ITKWriter PILWriter")
 MERGERS: Final = _words("AvgMerger")
-LOADERS: Final = re.compile(r"(LoadImage|SaveImage|PatchInferer|FlexibleUNet)\w*")
-"""Fine as components, whose arguments are looked at; never called in expressions."""
+LOADERS: Final = re.compile(
+    r"(LoadImage|SaveImage|WriteFileMapping|PatchInferer|FlexibleUNet|HoVerNet|DenseNet\d|SENet|SEResNe|AHNet"
+    r"|ResNetEncoder)\w*",
+    re.IGNORECASE,
+)
+"""Fine as components, whose arguments are looked at; never called in expressions, nor handed out to be called later."""
 
 
 def matches(table: frozenset[str] | re.Pattern[str] | None, word: str) -> bool:

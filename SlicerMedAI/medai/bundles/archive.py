@@ -104,6 +104,8 @@ def _check(infos: list[zipfile.ZipInfo], archive: Path) -> None:
         raw = getattr(info, "orig_filename", info.filename)
         if name.startswith("/") or ".." in parts or ":" in name or "\0" in raw:
             raise _refused(archive, f"Its part '{info.filename}' would be written outside of the folder of models")
+        if any(not letter.isprintable() for letter in name):
+            raise _refused(archive, f"Its part {info.filename!a} has a name that no honest file has")
         # On Windows, "nul" is no file, and names that end with a dot or a space lose it.
         if any(part in ("", ".") or _RESERVED.fullmatch(part) or part != part.rstrip(". ") for part in parts):
             raise _refused(archive, f"Its part '{info.filename}' has a name that no honest file has")
@@ -115,7 +117,9 @@ def _check(infos: list[zipfile.ZipInfo], archive: Path) -> None:
         seen.add(name.casefold())
         if info.file_size > _RATIO_FROM_BYTES and info.file_size > _MAX_RATIO * max(info.compress_size, 1):
             raise _refused(archive, f"Its part '{info.filename}' unfolds to {info.file_size / 2**30:.1f} GB")
-    if len(infos) > _MAX_FILES or sum(info.file_size for info in infos) > _MAX_BYTES:
+    total = sum(info.file_size for info in infos)
+    many_small = total > 2**28 and total > _MAX_RATIO * archive.stat().st_size
+    if len(infos) > _MAX_FILES or total > _MAX_BYTES or many_small:
         raise _refused(archive, "It unfolds to more files or bytes than any model has")
 
 

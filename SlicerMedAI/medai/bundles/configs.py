@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ from medai.errors import BundleFormatError, DependencyError, MaliciousBundleErro
 
 SUFFIXES = (".json", ".yaml", ".yml")
 _LIMIT_BYTES = 8 * 2**20  # ordinary configurations are under 100 kB
+_LIMIT_YAML_BYTES = 2**17  # its reader takes seconds for each megabyte
 _LIMIT_DEPTH = 60
 _LIMIT_INCLUDES = 5
-_INCLUDE = re.compile(r"%(?P<file>.+\.(?:json|yaml|yml))(?P<ids>::.*)?$", re.IGNORECASE | re.DOTALL)
+_LIMIT_FILES = 100  # parts taken from files, all together; files that name each other many times unfold endlessly
+_INCLUDE = re.compile(r"%(?P<file>.*\.(?:json|yaml|yml))(?P<ids>::.*)?$", re.IGNORECASE | re.DOTALL)
 
 
 def metadata(root: Path) -> dict[str, Any]:
@@ -63,31 +67,35 @@ def inference(root: Path, stem: str = "inference") -> dict[str, Any]:
     MaliciousBundleError
         When one lies outside of the bundle.
     """
-    content = _included(root, read(find(root, stem)), 0)
+    content = _included(root, read(find(root, stem)), 0, [])
     return content if isinstance(content, dict) else {}
 
 
-def _included(root: Path, item: Any, depth: int) -> Any:
+def _included(root: Path, item: Any, depth: int, taken: list[str]) -> Any:
     if isinstance(item, dict):
-        return {key: _included(root, value, depth) for key, value in item.items()}
+        return {key: _included(root, value, depth, taken) for key, value in item.items()}
     if isinstance(item, list):
-        return [_included(root, value, depth) for value in item]
+        return [_included(root, value, depth, taken) for value in item]
     match = _INCLUDE.match(item.replace("#", "::")) if isinstance(item, str) else None
     if match is None:
         return item
     name, ids = match["file"], (match["ids"] or "").removeprefix("::")
-    candidates = [(folder / name).resolve() for folder in (root, root / "configs")]
+    taken.append(name)
+    try:
+        candidates = [(folder / name).resolve() for folder in (root, root / "configs")]
+        path = next((path for path in candidates if path.is_file() and path.is_relative_to(root.resolve())), None)
+    except (OSError, ValueError):  # a name that no file can have
+        candidates, path = [root.resolve()], None
     if not candidates[0].is_relative_to(root.resolve()) or Path(name).is_absolute():
         raise MaliciousBundleError(
             f"The model '{root.name}' was refused for safety.",
             f"Its configuration takes settings from '{name}', which lies outside of the model.",
             "Do not use this copy of the model; get it from its authors.",
         )
-    path = next((path for path in candidates if path.is_file() and path.is_relative_to(root.resolve())), None)
-    if path is None or depth > _LIMIT_INCLUDES:
+    if path is None or depth > _LIMIT_INCLUDES or len(taken) > _LIMIT_FILES:
         raise BundleFormatError(
             f"The model in '{root.name}' is incomplete.",
-            f"Its configuration takes settings from '{name}', which is missing.",
+            f"Its configuration takes settings from '{name[:200]}', which is missing or names too many others.",
             "Download or copy the model again, with all of its files.",
         )
     part: Any = read(path)
@@ -96,7 +104,7 @@ def _included(root: Path, item: Any, depth: int) -> Any:
             part = part[int(key)] if isinstance(part, list) else part[key]
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise _broken(path, f"It has no setting '{ids}'") from error
-    return _included(root, part, depth + 1)
+    return _included(root, part, depth + 1, taken)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -107,12 +115,12 @@ def read(path: Path) -> dict[str, Any]:
     Raises
     ------
     BundleFormatError
-        When the file cannot be read, is larger than 8 MB, or is not an object.
+        When the file cannot be read, is larger than 8 MB (YAML: 128 kB), or is not an object.
     MaliciousBundleError
         When a YAML tag asks for a Python object.
     """
     try:
-        if path.stat().st_size > _LIMIT_BYTES:
+        if path.stat().st_size > (_LIMIT_BYTES if path.suffix.lower() == ".json" else _LIMIT_YAML_BYTES):
             raise _broken(path, "It is far larger than any configuration needs to be")
         text = path.read_text(encoding="utf-8")
         content = json.loads(text, object_pairs_hook=_unique) if path.suffix.lower() == ".json" else _yaml(text, path)
@@ -124,6 +132,8 @@ def read(path: Path) -> dict[str, Any]:
         raise _broken(path, "It does not hold named settings")
     if _depth(content) > _LIMIT_DEPTH:
         raise _broken(path, "Its settings are nested too deeply")
+    if not _is_plain(content):
+        raise _broken(path, "It holds more than text, numbers, lists and named settings")
     return content
 
 
@@ -141,9 +151,9 @@ def strings(content: object, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"{', '.join(twice)} written twice")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"{', '.join(sorted(twice)[:3])} written twice")
     return dict(pairs)
 
 
@@ -181,6 +191,24 @@ def _yaml(text: str, path: Path) -> object:
         raise ValueError(str(error).splitlines()[0]) from error
     except yaml.YAMLError as error:
         raise ValueError(str(error).splitlines()[0]) from error
+    except (KeyError, IndexError, TypeError, AttributeError) as error:  # values that do not fit their YAML tag
+        raise ValueError(f"a value does not fit its tag: {error!r}") from error
+
+
+def _is_plain(content: object) -> bool:
+    """Whether all of it is what JSON can hold; YAML has tuples, sets and dates, which checks would pass over."""
+    stack = [content]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if not all(isinstance(key, (str, int, float)) for key in item):
+                return False
+            stack += item.values()
+        elif isinstance(item, list):
+            stack += item
+        elif not (item is None or isinstance(item, (str, int, float, date))):
+            return False
+    return True
 
 
 def _depth(content: object) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from medai.bundles import configs
-from medai.bundles.labels import input_specs, output_spec, segments_of
+from medai.bundles.labels import input_specs, output_spec, plain_text, segments_of
 from medai.bundles.licence import licence_of
 from medai.result import Segment
 from medai.volume import Volume
@@ -30,6 +31,9 @@ _MODALITIES = {
     "xray": "DX",
     "x-ray": "DX",
 }
+_LONGEST_TEXT = 4000
+_MOST_ITEMS = 64
+_MOST_CHANNELS = 10_000
 _SPOKEN = {"MR": "magnetic resonance (MR)", "CT": "computed tomography (CT)", "US": "ultrasound (US)", "PT": "PET"}
 
 
@@ -246,7 +250,7 @@ def describe(root: Path | str) -> Description:
     root = Path(root).resolve()
     meta = configs.metadata(root)
     own: Mapping[str, Any] = meta["medai"] if isinstance(meta.get("medai"), Mapping) else {}
-    inputs = tuple(_input(name, spec) for name, spec in input_specs(meta).items())
+    inputs = tuple(_input(_text(name), spec) for name, spec in list(input_specs(meta).items())[:_MOST_ITEMS])
     modality = dicom_modality(_text(own.get("modality"))) or (inputs[0].modality if inputs else "")
     return Description(
         name=root.name,
@@ -285,10 +289,10 @@ def _input(name: str, spec: Mapping[str, Any]) -> Input:
     modality = dicom_modality(_text(spec.get("modality")))
     return Input(
         name=name,
-        channels=number if isinstance(number, int) and number > 0 else 0,
-        channel_names=tuple(_text(value) for value in names.values()) if isinstance(names, Mapping) else (),
+        channels=number if isinstance(number, int) and 0 < number < _MOST_CHANNELS else 0,
+        channel_names=tuple(map(_text, list(names.values())[:_MOST_ITEMS])) if isinstance(names, Mapping) else (),
         modality=modality or ("CT" if "hounsfield" in kind.lower() else ""),
-        spatial_shape=tuple(str(size) for size in shape) if isinstance(shape, list) else (),
+        spatial_shape=tuple(_text(size) for size in shape[:_MOST_ITEMS]) if isinstance(shape, list) else (),
         kind=kind,
     )
 
@@ -310,7 +314,7 @@ def _expectation(given: object) -> Expectation:
 
 
 def _range(pair: object) -> tuple[float, float] | None:
-    if isinstance(pair, list) and len(pair) == 2 and all(isinstance(v, (int, float)) for v in pair):
+    if isinstance(pair, list) and len(pair) == 2 and all(isinstance(v, (int, float)) and 0 <= v < 1e6 for v in pair):
         low, high = sorted(float(v) for v in pair)
         return low, high
     return None
@@ -318,15 +322,17 @@ def _range(pair: object) -> tuple[float, float] | None:
 
 def _text(value: object) -> str:
     if isinstance(value, list):
-        return "; ".join(_text(item) for item in value if item)
+        return "; ".join(_text(item) for item in value[:_MOST_ITEMS] if item)
     if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {_text(item)}" for key, item in value.items())
-    return "" if value is None else " ".join(str(value).split())
+        return "; ".join(f"{_text(key)}: {_text(item)}" for key, item in list(value.items())[:_MOST_ITEMS])
+    return plain_text(value, _LONGEST_TEXT)
 
 
 def _size(root: Path) -> int:
     folder = root / "models"
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+    if not folder.is_dir() or not folder.resolve().is_relative_to(root):
+        return 0  # a link to elsewhere, whose weights are refused, could lead through the whole disk
+    return sum(path.stat().st_size for path in islice(folder.rglob("*"), 10_000) if path.is_file())
 
 
 def _by(values: Sequence[float]) -> str:

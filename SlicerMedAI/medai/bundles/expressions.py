@@ -149,6 +149,7 @@ class _Checker(ast.NodeVisitor):
         self.live = live
         self.locals: frozenset[str] | set[str] = frozenset()
         self.marks = 0
+        self._replacing: ast.AST | None = None
         self.found: list[Finding] = []
 
     def refuse(self, what: str, *, harmful: bool = False) -> None:
@@ -232,6 +233,9 @@ class _Checker(ast.NodeVisitor):
         if isinstance(base, ast.Name) and base.id in self.modules and base.id not in self.locals:
             self._module_member([*self.modules[base.id].split("."), *parts])
             return
+        if "replace" in parts[:-1] or (parts[-1] == "replace" and node is not self._replacing):
+            # Text is replaced by text; with one argument, or handed on, it could be the method that moves files.
+            self.refuse("uses '.replace', which is not known to be harmless")
         for part in parts:
             self._attribute(part, base)
         self.visit(base)
@@ -239,10 +243,15 @@ class _Checker(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         if self._is_backend_switch(node):
             return
+        function = node.func
+        if isinstance(function, ast.Attribute) and function.attr == "replace" and _two_plain(node):
+            self._replacing = function
         if re.match(r"(resnet|densenet)\d", ast.unparse(node.func).rpartition(".")[2]) and node.args:
             # Their first argument is "pretrained"; by position it would escape the check of arguments.
             self.refuse("may download files")
         for keyword in node.keywords:
+            if keyword.arg is None and not _has_plain_keys(keyword.value):
+                self.refuse("calls with arguments whose names are known only once it runs")
             if keyword.arg:
                 value = keyword.value.value if isinstance(keyword.value, ast.Constant) else ast.unparse(keyword.value)
                 self.found += check_argument(keyword.arg, value, self.where)
@@ -327,6 +336,17 @@ def _member_count(parts: tuple[str, ...], *, live: bool = False) -> int:
         if not live and allowed.matches(allowed.IDLE_MEMBERS.get(module), name):
             return count
     return 0
+
+
+def _has_plain_keys(node: ast.expr) -> bool:
+    """Whether the names of ``**node`` are written out, so that they are looked at like any other."""
+    return isinstance(node, ast.Dict) and all(
+        isinstance(key, ast.Constant) and isinstance(key.value, str) for key in node.keys
+    )
+
+
+def _two_plain(call: ast.Call) -> bool:
+    return len(call.args) in (2, 3) and not call.keywords and not any(isinstance(a, ast.Starred) for a in call.args)
 
 
 def _reaches(template: str) -> bool:

@@ -12,6 +12,7 @@ from medai.errors import BundleFormatError, BundleTamperedError, MaliciousBundle
 
 PINS = "SHA256SUMS"
 CODE = frozenset({".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".pth"})
+_DEEPEST, _MOST_FILES = 16, 20_000
 _PINNED = ("configs", "models", "scripts")
 _LINE = re.compile(r"^(?P<hash>[0-9a-fA-F]{64}) [ *](?P<name>.+)$")
 
@@ -151,8 +152,15 @@ def _all_files(root: Path) -> set[str]:
 def _deciding_files(root: Path) -> set[str]:
     """Configs, weights, scripts, and code wherever it lies, but for the compiled copies that Python makes by itself."""
     names = set()
-    for folder, folders, files in os.walk(root):
+    # Links are followed: what lies behind one is read like all the rest, so it decides as well.
+    for folder, folders, files in os.walk(root, followlinks=True):
         folders[:] = [name for name in folders if name not in ("__pycache__", ".git")]
+        if len(Path(folder).relative_to(root).parts) > _DEEPEST or len(names) > _MOST_FILES:
+            raise BundleFormatError(
+                f"The model '{root.name}' cannot be used.",
+                "Its folders are far deeper or fuller than those of any model; a link may lead in a circle.",
+                "Import or download the model again.",
+            )
         for file in files:
             path = (Path(folder) / file).relative_to(root)
             if (path.parts[0] in _PINNED and file not in _CLUTTER) or path.suffix.lower() in CODE:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import colorsys
+import unicodedata
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from medai.result import Code, Segment
 
 _GOLDEN = 0.618033988749895
+_MOST_SEGMENTS = 4096  # whole-body models know a few hundred; a number beyond this is no description but an attack
+_LARGEST_VALUE = 65_535
+_MOST_LAYERS = 256
 
 
 def segments_of(metadata: Mapping[str, Any]) -> tuple[Segment, ...]:
@@ -27,9 +32,10 @@ def segments_of(metadata: Mapping[str, Any]) -> tuple[Segment, ...]:
     own = metadata.get("medai")
     listed = own.get("segments") if isinstance(own, Mapping) else None
     if isinstance(listed, list) and listed:
-        return tuple(_segment(number, item) for number, item in enumerate(listed) if isinstance(item, Mapping))
+        items = listed[:_MOST_SEGMENTS]
+        return tuple(_segment(number, item) for number, item in enumerate(items) if isinstance(item, Mapping))
     output = output_spec(metadata)
-    channels = _integer(output.get("num_channels"), 0)
+    channels = min(_integer(output.get("num_channels"), 0), _MOST_SEGMENTS)
     names = _names(output.get("channel_def"))
     if not names:
         # Nothing is said about the channels. Background first is what nearly every model does.
@@ -55,6 +61,18 @@ def input_specs(metadata: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {str(name): spec for name, spec in inputs.items() if isinstance(spec, Mapping)}
 
 
+def plain_text(value: object, longest: int = 200) -> str:
+    """Text from a bundle as one line for people: no control characters, which terminals obey, and of bounded length.
+
+    Characters that turn the direction of writing are left out too: they make a text look like another.
+    """
+    if value is None:
+        return ""
+    words = " ".join(str(value)[: 4 * longest].split())
+    shown = "".join(letter for letter in words if unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co"))
+    return shown if len(shown) <= longest else f"{shown[: longest - 3]}..."
+
+
 def color(number: int) -> tuple[float, float, float]:
     """Colour of the n-th segment, far from those of its neighbours (golden-ratio steps around the colour circle)."""
     bright = (0.95, 0.75, 0.6)[(number // 8) % 3]
@@ -73,32 +91,32 @@ def _main(metadata: Mapping[str, Any], side: str, preferred: str) -> Mapping[str
 
 def _names(channel_def: object) -> dict[int, str]:
     if isinstance(channel_def, list):
-        channel_def = dict(enumerate(channel_def))
+        channel_def = dict(enumerate(channel_def[:_MOST_SEGMENTS]))
     if not isinstance(channel_def, Mapping):
         return {}
     names: dict[int, str] = {}
-    for position, (key, value) in enumerate(channel_def.items()):
+    for position, (key, value) in enumerate(islice(channel_def.items(), _MOST_SEGMENTS)):
         if isinstance(value, Mapping):
             # Some bundles nest their definitions; the name is then one of the inner values.
             value = value.get("name") or value.get("label") or next(iter(value.values()), "")  # noqa: PLW2901
-        text = str(value).replace("_", " ").strip()
-        names[_integer(key, position)] = text or f"label {key}"
+        text = plain_text(value).replace("_", " ").strip()
+        names[_integer(key, position)] = text or f"label {plain_text(key)}"
     return names
 
 
 def _segment(number: int, item: Mapping[str, Any]) -> Segment:
-    value = max(_integer(item.get("label", item.get("value")), number + 1), 1)
+    value = min(max(_integer(item.get("label", item.get("value")), number + 1), 1), _LARGEST_VALUE)
     rgb = item.get("color", item.get("colour"))
     shade = color(number)
-    if isinstance(rgb, list) and len(rgb) == 3 and all(isinstance(v, (int, float)) for v in rgb):
+    if isinstance(rgb, list) and len(rgb) == 3 and all(isinstance(v, (int, float)) and 0 <= v <= 255 for v in rgb):
         # Colours come as 0..1 or as 0..255.
         scale = 255.0 if max(rgb) > 1 else 1.0
         shade = tuple(min(max(float(v) / scale, 0.0), 1.0) for v in rgb)  # type: ignore[assignment]
     return Segment(
-        name=str(item.get("name") or f"label {value}"),
+        name=plain_text(item.get("name")) or f"label {value}",
         value=value,
         color=shade,
-        layer=max(_integer(item.get("layer"), 0), 0),
+        layer=min(max(_integer(item.get("layer"), 0), 0), _MOST_LAYERS - 1),
         category=_code(item.get("category")),
         type=_code(item.get("type")),
         modifier=_code(item.get("modifier")),
@@ -111,7 +129,7 @@ def _plain(name: str, value: int, number: int, layer: int = 0) -> Segment:
 
 def _code(triple: object) -> Code | None:
     if isinstance(triple, (list, tuple)) and len(triple) == 3:
-        return Code(*(str(part) for part in triple))
+        return Code(*(plain_text(part) for part in triple))
     return None
 
 

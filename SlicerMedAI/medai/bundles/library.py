@@ -69,7 +69,9 @@ def find(name: str | Path) -> Path:
     if not known:
         remedy = "Import one with 'medai models import', or set MEDAI_MODELS to a folder of models."
     raise BundleNotFoundError(
-        f"There is no model '{text}'.", f"{len(known)} models were found, none of that name.", remedy
+        f"There is no model '{text}'.",
+        f"{len(known)} model{'s were' if len(known) != 1 else ' was'} found, none of that name.",
+        remedy,
     )
 
 
@@ -181,6 +183,8 @@ def _described(root: Path) -> Description:
         description = describe(root)
     except MedAIError as error:
         return Description(name=root.name, root=root, title=root.name, task="other", problem=str(error))
+    except Exception as error:
+        return Description(name=root.name, root=root, title=root.name, task="other", problem=_unforeseen(error))
     try:
         configs.find(root, "inference")
         weights_path(root)
@@ -192,7 +196,14 @@ def _described(root: Path) -> Description:
         problem = str(error)
     except OSError as error:
         problem = f"The files of this model cannot be read: {error.strerror or error}."
+    except Exception as error:
+        problem = _unforeseen(error)
     return dataclasses.replace(description, problem=problem)
+
+
+def _unforeseen(error: Exception) -> str:
+    # One strange bundle must not take the list of all others from the person.
+    return f"Its files cannot be understood ({type(error).__name__}). Import or download the model again."
 
 
 def _checked_name(name: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medai.bundles.labels import plain_text
+
 _KNOWN = (
     (r"apache license.{0,40}version 2\.0", "Apache-2.0"),
     (r"mit license|permission is hereby granted, free of charge", "MIT"),
@@ -33,12 +35,14 @@ def licence_of(root: Path, metadata: Mapping[str, Any]) -> str:
     for key in ("license", "licence", "License"):
         value = metadata.get(key)
         if isinstance(value, str) and value.strip():
-            return " ".join(value.split())
+            return plain_text(value)
     for name in ("LICENSE", "LICENSE.txt", "LICENSE.md", "license", "license.txt"):
         path = root / name
-        if path.is_file():
+        # A link could name any file of the person's, and its first line would travel with every result.
+        if path.is_file() and path.resolve().is_relative_to(root.resolve()):
             try:
-                return _recognise(path.read_text(encoding="utf-8", errors="replace")[:20000])
+                with path.open(encoding="utf-8", errors="replace") as file:
+                    return _recognise(file.read(20_000))
             except OSError:
                 return ""
     return ""
@@ -51,7 +55,7 @@ def _recognise(text: str) -> str:
         return ""
     found = [(match.start(), name) for pattern, name in _KNOWN if (match := re.search(pattern, flat[:4000].lower()))]
     if not found:
-        return lines[0][:160]
+        return plain_text(lines[0])
     start, name = min(found)
     # Some bundles put terms of their own for the weights before or after a well-known licence for the code.
     special = re.search(r"model weights|weights of the model|non-?commercial use only", flat.lower())

@@ -31,6 +31,7 @@ from medai.volume import Affine, Volume
 _NIFTI1_MAX_DIM = 32767
 _LOADERS = {"loadimage", "loadimaged", "loadimagedict"}
 _SAVERS = {"saveimage", "saveimaged", "saveimagedict"}
+_MAPPINGS = {"writefilemapping", "writefilemappingd", "writefilemappingdict"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,7 @@ def leaves(transform: object) -> Iterator[object]:
 
 
 def without_file_formats(config: object) -> object:
-    """The same configuration, whose loaders and savers ask for no file format's own library (ITK, PIL, pydicom...).
+    """The same configuration, whose loaders and savers ask for no file format's own library and write no files.
 
     Parameters
     ----------
@@ -184,7 +185,12 @@ def without_file_formats(config: object) -> object:
     if target in _LOADERS and plain.get("reader") is not None:
         plain["reader"] = "NibabelReader"
     if target in _SAVERS:
-        plain["writer"] = "NibabelWriter"
+        # Those at the end of the postprocessing are given a writer of ours; one hidden elsewhere writes nothing.
+        plain["writer"] = _NoWriter
+        plain["folder_layout"] = FolderLayout(output_dir="", makedirs=False)
+    if target in _MAPPINGS:
+        keys = {} if target == "writefilemapping" else {"keys": plain.get("keys", "image"), "allow_missing_keys": True}
+        return {"_target_": "Identityd" if keys else "Identity", **keys}
     return plain
 
 
@@ -240,6 +246,13 @@ def write_to_memory(transform: object, saved: list[Saved]) -> bool:
             mapping = leaf.mapping if isinstance(leaf, WriteFileMappingd) else leaf
             mapping.__class__ = _NoFileMapping
     return found
+
+
+class _NoWriter(NibabelWriter):  # type: ignore[misc]
+    """Writes nothing."""
+
+    def write(self, filename: object, verbose: bool = False, **_: object) -> None:
+        """Let the image go."""
 
 
 class _NoFileMapping(WriteFileMapping):  # type: ignore[misc]

@@ -60,16 +60,15 @@ class Pipeline:
     """
 
     def __init__(self, root: Path, device: str) -> None:
-        from medai.bundles import configs, trust
+        from medai.bundles import trust
 
         self.root = root
         self.device = device
-        trust.check_config(root)
+        content, metadata = trust.checked(root)
         self._parser = ConfigParser()
-        metadata = configs.all_named(root, "metadata")
         if metadata:
-            self._parser.read_meta(configs.read(metadata[0]))
-        self._parser.read_config(memory_io.without_file_formats(configs.inference(root)))
+            self._parser.read_meta(metadata)
+        self._parser.read_config(memory_io.without_file_formats(content))
         self._parser["bundle_root"] = str(root)
         self._parser["device"] = f"$torch.device('{device}')"
         self._shelf: dict[str, Volume] = {}
@@ -117,7 +116,7 @@ class Pipeline:
         names = [f"image{number}.nii" for number in range(len(volumes))]
         self._shelf.update(zip(names, volumes, strict=True))
         try:
-            with self._explained("The model could not prepare the image."), torch.inference_mode():
+            with self._explained("The model could not prepare the image."), _evaluating():
                 data = apply_transform(self._pre, self._placed(names), map_items=False)
                 if not isinstance(data, Mapping):
                     raise self._unusable("Its preprocessing gives several samples for one image")
@@ -176,7 +175,7 @@ class Pipeline:
         key = self._image_key(data)
         watching = watched(network, on_window) if on_window is not None else nullcontext()
         amp = torch.autocast("cuda", **self._amp_kwargs) if self._amp else nullcontext()
-        with self._explained("The model could not process the image."), torch.inference_mode():
+        with self._explained("The model could not process the image."), _evaluating():
             batch = {**data, "image": data[key]} if "image" not in data else data
             prepared = self._prepare_batch(batch, torch.device(self.device), False)
             inputs, label, args, kwargs = prepared if len(prepared) == 4 else (*prepared, (), {})
@@ -200,7 +199,7 @@ class Pipeline:
         """
         self._saved.clear()
         try:
-            with self._explained("The model could not finish its result."), torch.inference_mode():
+            with self._explained("The model could not finish its result."), _evaluating():
                 if self._post is not None:
                     data = apply_transform(self._post, data, map_items=False)
                 saved = self._last_saved(data)
@@ -325,6 +324,13 @@ class Pipeline:
                 remedy,
                 details=details,
             ) from error
+
+
+@contextmanager
+def _evaluating() -> Iterator[None]:
+    """No gradients, and no unpickling by a loader that hides in a transform."""
+    with torch.inference_mode(), memory_io.without_unpickling():
+        yield
 
 
 def _missing_package(error: BaseException) -> str:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from medai.bundles import allowed, components, configs
 from medai.bundles.expressions import Finding, check, check_argument, check_import, check_path, references
 from medai.bundles.integrity import CODE, digest
-from medai.errors import MaliciousBundleError, UntrustedBundleError, WriteError
+from medai.bundles.labels import plain_text
+from medai.errors import BundleTamperedError, MaliciousBundleError, UntrustedBundleError, WriteError
 
 LIVE = (
     "network",
@@ -61,12 +62,35 @@ def check_config(root: Path | str, *, stem: str = "inference") -> None:
     BundleFormatError
         When the configuration is missing or damaged.
     """
+    checked(root, stem=stem)
+
+
+def checked(root: Path | str, *, stem: str = "inference") -> tuple[dict[str, Any], dict[str, Any]]:
+    """As `check_config`, and what was checked, to be used as it is: read again, a file could hold something else.
+
+    Returns
+    -------
+    content : dict
+        The configuration, with what it takes from other files put in its place.
+    metadata : dict
+        Empty when the bundle has none.
+    """
     root = Path(root)
     # Paths that leave the bundle are refused even when it is trusted.
     content = configs.inference(root, stem)
-    if is_trusted(root):
-        return
-    _raise(findings(content, root), root)
+    metadata = [configs.read(path) for path in configs.all_named(root, "metadata")]
+    if not is_trusted(root):
+        _raise([*_metadata_findings(metadata), *_stray_code(root), *findings(content)], root)
+    elif (configs.inference(root, stem), [configs.read(p) for p in configs.all_named(root, "metadata")]) != (
+        content,
+        metadata,
+    ):
+        raise BundleTamperedError(
+            f"The model '{root.name}' changed while it was being read, so it is not used.",
+            "Its configuration is not the one that was trusted.",
+            "Try again once nothing writes to its folder any more.",
+        )
+    return content, metadata[0] if metadata else {}
 
 
 def findings(content: Mapping[str, Any], root: Path | None = None) -> list[Finding]:
@@ -80,7 +104,7 @@ def findings(content: Mapping[str, Any], root: Path | None = None) -> list[Findi
         The bundle's folder; its metadata, which MONAI reads as a part of the configuration, and stray code in it are
         looked at as well.
     """
-    found = _metadata_findings(root) + _stray_code(root) if root else []
+    found = _beside(root) if root else []
     strings = list(configs.strings(content))
     relative = any(re.search(r"[@%](#|::)", text) for _, text in strings)
     if relative and any(not _KEY.fullmatch(key) for key in _keys(content)):
@@ -109,9 +133,7 @@ def findings(content: Mapping[str, Any], root: Path | None = None) -> list[Findi
 def concerns(root: Path | str) -> tuple[str, ...]:
     """What a person should read before trusting a bundle: one sentence per finding, empty when there is nothing."""
     root = Path(root)
-    return tuple(
-        f"{f'{item.where!r}' if item.where else 'It'} {item.what}." for item in findings(configs.inference(root), root)
-    )
+    return tuple(f"{_sentence(item, 'It')}." for item in findings(configs.inference(root), root))
 
 
 def is_trusted(root: Path | str) -> bool:
@@ -189,9 +211,14 @@ def _write_store(content: Mapping[str, str]) -> None:
         ) from error
 
 
+def _sentence(item: Finding, alone: str) -> str:
+    where = plain_text(item.where)
+    return plain_text(f"'{where}' {item.what}" if where else f"{alone} {item.what}", 500)
+
+
 def _raise(found: list[Finding], root: Path) -> None:
     harmful = [finding for finding in found if finding.harmful]
-    shown = [f"'{item.where}' {item.what}" if item.where else f"it {item.what}" for item in (harmful or found)[:3]]
+    shown = [_sentence(item, "it") for item in (harmful or found)[:3]]
     more = len(harmful or found) - len(shown)
     why = "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
     if harmful:
@@ -209,11 +236,16 @@ def _raise(found: list[Finding], root: Path) -> None:
         )
 
 
-def _metadata_findings(root: Path) -> list[Finding]:
+def _beside(root: Path) -> list[Finding]:
+    metadata = [configs.read(path) for path in configs.all_named(root, "metadata")]
+    return _metadata_findings(metadata) + _stray_code(root)
+
+
+def _metadata_findings(metadata: Sequence[Mapping[str, Any]]) -> list[Finding]:
     # MONAI puts the metadata into the configuration, where its texts are evaluated like any other.
     found = []
-    for path in configs.all_named(root, "metadata"):
-        for keys, text in configs.strings(configs.read(path)):
+    for content in metadata:
+        for keys, text in configs.strings(content):
             if text.startswith(("$", "%")) or "_target_" in keys[-1:]:
                 found.append(Finding("::".join(("metadata", *keys)), "is code, where only a description belongs"))
     return found
@@ -258,6 +290,8 @@ def _object_findings(keys: tuple[str, ...], item: Mapping[str, Any], *, live: bo
             found += _target_findings(value, item, where, live=live)
         elif leaf == "_mode_" and value not in ("default", "callable"):
             found.append(Finding(where, f"asks for the mode '{value}'", harmful=str(value) == "debug"))
+        elif leaf == "_mode_" and value == "callable" and _is_guarded(item):
+            found.append(Finding(where, "hands out a part whose arguments are known only once it runs"))
         elif leaf == "_debug_":
             found.append(Finding(where, "asks to stop in a debugger", harmful=True))
         else:
@@ -279,6 +313,13 @@ def _target_findings(target: object, item: Mapping[str, Any], where: str, *, liv
     if live and name in allowed.DOWNLOADING and item.get("pretrained") is not False:
         return [Finding(where, f"calls '{target}', which downloads files unless told otherwise")]
     return []
+
+
+def _is_guarded(item: Mapping[str, Any]) -> bool:
+    """Whether it is of a class that is harmless with some arguments only."""
+    name = str(item.get("_target_", "")).rpartition(".")[2]
+    guarded = (allowed.LOADERS.fullmatch(name), allowed.FILE_CLASSES.fullmatch(name), re.match(r"resnet\d", name))
+    return any(guarded) or name in allowed.DOWNLOADING
 
 
 def _plain_harm(name: str) -> bool | None:
@@ -311,8 +352,8 @@ def _is_import(text: str) -> bool:
     return text.startswith("$") and re.match(r"\$\s*(import|from)\b", text) is not None
 
 
-def _live_ids(content: Mapping[str, Any]) -> set[str]:
-    """Ids whose settings are evaluated: `LIVE`, and all that they refer to."""
+def _live_ids(content: Mapping[str, Any]) -> set[str] | None:
+    """Ids whose settings are evaluated: `LIVE`, and all that they refer to; None when that cannot be told."""
     live: set[str] = set()
     waiting = list(LIVE)
     while waiting:
@@ -320,7 +361,11 @@ def _live_ids(content: Mapping[str, Any]) -> set[str]:
         if name in live:
             continue
         live.add(name)
-        for keys, text in configs.strings(_at(content, name), tuple(name.split("::"))):
+        found = _at(content, name)
+        if found is None and name not in LIVE and name.partition("::")[0] in content:
+            # Where it leads is known only once macros have been replaced, or MONAI reads the id in its own way.
+            return None
+        for keys, text in configs.strings(found, tuple(name.split("::"))):
             named = references(text)
             if text.startswith("%"):
                 named = [text[1:].replace("#", "::")]
@@ -331,9 +376,9 @@ def _live_ids(content: Mapping[str, Any]) -> set[str]:
 
 def _absolute(reference: str, keys: tuple[str, ...]) -> str:
     """Relative ids count one level up per leading separator."""
-    levels = 0
-    while reference.startswith("::"):
-        reference, levels = reference[2:], levels + 1
+    leading = re.match(r"(?:::)*", reference)
+    levels = leading.end() // 2 if leading else 0
+    reference = reference[2 * levels :]
     return "::".join([*keys[: max(len(keys) - levels, 0)], reference]) if levels else reference
 
 
@@ -341,7 +386,7 @@ def _at(content: object, name: str) -> object:
     for part in name.split("::"):
         if isinstance(content, Mapping) and part in content:
             content = content[part]
-        elif isinstance(content, list) and part.isdigit() and int(part) < len(content):
+        elif isinstance(content, list) and re.fullmatch(r"[0-9]{1,9}", part) and int(part) < len(content):
             content = content[int(part)]
         else:
             return None

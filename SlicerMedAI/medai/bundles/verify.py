@@ -28,6 +28,7 @@ _REQUIRED = (
     "network_data_format",
 )
 _LARGEST_EDGE = 96
+_LARGEST_PLANE = 1024
 _ATTEMPTS = (1, 2, 3, 4, 5, 6)
 
 
@@ -278,6 +279,8 @@ def _network(root: Path) -> str:
     if not isinstance(channels, int) or channels < 1 or not isinstance(shape, list) or not shape:
         raise BundleFormatError("Its metadata does not say how large the network's input is.")
     size = smallest_shape([f"{edge}" for edge in shape])
+    if len(size) > 3 or max(size) > _LARGEST_PLANE:
+        size = tuple(min(edge, _LARGEST_PLANE) for edge in size[:3])
     if max(size) > _LARGEST_EDGE and len(size) > 2:
         # A fixed size beyond this would need more memory than a check may take; networks of windows take a smaller one.
         size = tuple(min(edge, _LARGEST_EDGE) for edge in size)

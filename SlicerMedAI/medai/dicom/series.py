@@ -129,7 +129,8 @@ def _files(folder: Path) -> list[Path]:
     found: list[Path] = []
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(where) / name for name in sorted(names) if not name.startswith(".")]
+        files = [Path(where) / name for name in sorted(names) if not name.startswith(".")]
+        found += [file for file in files if file.is_file()]  # a pipe or device would be read for ever
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from medai.errors import GeometryError, InputError, ReadError
 from medai.files import formats
-from medai.files.claims import check_claim
+from medai.files.claims import check_claim, check_memory
+from medai.files.detached import check_detached
 from medai.volume import Affine, Series, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -31,6 +33,8 @@ def read_with_itk(path: Path) -> Volume | Series:
     """
     import SimpleITK as sitk
 
+    if formats.suffix(path) not in formats.PICTURE:
+        check_detached(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -81,7 +85,9 @@ def _check(path: Path, reader: Any) -> None:
             "Save the part that you need as an image of its own.",
         )
     if formats.suffix(path) in formats.PICTURE:
-        return  # pictures are small, and each compresses in its own way
+        # Each compresses in its own way, so only memory is asked for.
+        check_memory(path, math.prod((*reader.GetSize(), reader.GetNumberOfComponents(), _voxel_bytes(kind))))
+        return
     stored, compressed = _stored(path)
     shape = (*reader.GetSize(), reader.GetNumberOfComponents())
     check_claim(path, shape, _voxel_bytes(kind), stored_bytes=stored, compressed=compressed)

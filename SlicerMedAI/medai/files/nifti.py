@@ -17,6 +17,7 @@ from medai.files.claims import check_claim
 from medai.files.formats import stem
 from medai.volume import Affine, Series, Volume
 
+_MOST_TRAILING = 1 << 28  # bytes after the last voxel; a file of zeros deflates to nothing and inflates for hours
 _TIME_UNITS = {"sec": ("s", 1.0), "msec": ("ms", 1.0), "usec": ("ms", 1e-3)}
 
 
@@ -115,8 +116,11 @@ def _checked_voxels(path: Path, image: Any) -> NDArray[np.generic]:
     with gzip.open(path, "rb") as stream:
         holder = FileHolder(str(path), stream)
         array = _voxels(type(image).from_file_map({"header": holder, "image": holder}, mmap=False))
-        while stream.read(1 << 20):
-            pass
+        trailing = 0
+        while piece := stream.read(1 << 20):
+            trailing += len(piece)
+            if trailing > _MOST_TRAILING:
+                raise ValueError("far more data than the header describes")
     return array
 
 

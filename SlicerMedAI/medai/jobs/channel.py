@@ -25,6 +25,7 @@ SECRET_BYTES = 32
 _COUNT = struct.Struct("<I")
 _LENGTH = struct.Struct("<Q")
 _PIECE = 1 << 20
+_MOST_GUESTS = 32
 _PIECES_AT_ONCE = 64  # of at most 1 MiB: how long one call of `pump` may keep a window waiting
 
 Message = tuple[Any, ...]
@@ -64,10 +65,15 @@ class Listener:
 
     def accept(self) -> Channel | None:
         """The child's channel once it has come and shown its secret; never waits."""
-        with contextlib.suppress(BlockingIOError, ConnectionError):
+        with contextlib.suppress(OSError):  # nobody there, gone again, or no descriptor left for another
             guest, _ = self._socket.accept()
             guest.setblocking(False)
             self._guests[guest] = bytearray()
+            if len(self._guests) > _MOST_GUESTS:
+                # Strangers who knock and say nothing; the child shows its secret at once.
+                oldest = next(iter(self._guests))
+                del self._guests[oldest]
+                oldest.close()
         for guest, shown in list(self._guests.items()):
             try:
                 piece = guest.recv(SECRET_BYTES - len(shown))

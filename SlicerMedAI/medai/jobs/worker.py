@@ -63,6 +63,7 @@ class Worker:
         self._preload = tuple(preload)
         self._extra_tasks = dict(extra_tasks or {})
         self._start_timeout_s = start_timeout_s
+        self._owner = os.getpid()
         self._lock = threading.RLock()
         self._queue: deque[Running] = deque()
         self._current: Running | None = None
@@ -73,7 +74,7 @@ class Worker:
         self._scarce = False
         # What must end with this object, kept apart from it so that the finalizer does not keep it alive.
         self._owned: dict[str, Process] = {}
-        self._finalizer = weakref.finalize(self, _end_owned, self._owned, os.getpid())
+        self._finalizer = weakref.finalize(self, _end_owned, self._owned, self._owner)
 
     @property
     def pid(self) -> int | None:
@@ -112,8 +113,14 @@ class Worker:
         Raises
         ------
         JobError
-            When this worker has been closed.
+            When this worker has been closed, or belongs to the process that this one was forked from.
         """
+        if self._owner != os.getpid():  # asked before the lock, which the fork may have left taken
+            raise JobError(
+                "The job was not started.",
+                "Its worker belongs to the program that this one was forked from, and cannot serve both.",
+                "Make a new Worker in this process.",
+            )
         with self._lock:
             if self._closed:
                 raise JobError("The job was not started.", "The worker has been closed.", "Use a new worker.")
@@ -356,3 +363,13 @@ def default_worker() -> Worker:
         if _default is None or _default._closed:
             _default = Worker()
         return _default
+
+
+def _forget_default() -> None:
+    """A fork needs a worker of its own: two processes talking to one would garble each other's messages."""
+    global _default, _default_lock
+    _default, _default_lock = None, threading.Lock()  # another thread may have held the old lock when it forked
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forget_default)

@@ -56,7 +56,10 @@ def add_frames(adding: Adding, input_node: Any) -> None:
 
 
 def _sequence(adding: Adding, items: list[Any], source: Any, index: list[str]) -> Any:
-    sequence = adding.new("vtkMRMLSequenceNode", f"{adding.place.name} {items[0].name}")
+    name = items[0].name
+    if source is not None:  # without the name of the first frame: the sequence holds all of them
+        name = name.removeprefix(source.GetNthDataNode(0).GetName() or "").strip()
+    sequence = adding.new("vtkMRMLSequenceNode", f"{adding.place.name} {name}")
     if source is not None:
         sequence.SetIndexName(source.GetIndexName())
         sequence.SetIndexUnit(source.GetIndexUnit())

@@ -123,6 +123,11 @@ def check_scene(scene: Any, nodes: Sequence[Any]) -> None:
             )
 
 
+def titled(item_name: str, input_name: str) -> str:
+    """What a person reads: the input first, once, also where the task has named it already."""
+    return item_name if item_name.startswith(input_name) else f"{input_name} {item_name}"
+
+
 class Adding:
     """One result on its way into the scene."""
 
@@ -157,7 +162,7 @@ class Adding:
 
     def add_item(self, item: Item, suffix: str = "") -> None:
         """Add one item; `suffix` tells nodes of different frames apart."""
-        name = f"{self.place.name} {item.name} {suffix}".strip()
+        name = f"{titled(item.name, self.place.name)} {suffix}".strip()
         if isinstance(item, Labelmap):
             self._add_labelmap(item, name)
         elif isinstance(item, Volume):

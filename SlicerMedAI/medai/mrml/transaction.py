@@ -125,6 +125,10 @@ def _remove_companions(scene: Any, _event: str, node: Any) -> None:
 
 
 def set_attributes(node: Any, attributes: Mapping[str, str | None]) -> None:
-    """Set node attributes; those of value None are removed."""
-    for key, value in attributes.items():
-        node.SetAttribute(key, value)
+    """Set node attributes; those of value None are removed. Whoever watches the node hears of it once."""
+    modifying = node.StartModify()
+    try:
+        for key, value in attributes.items():
+            node.SetAttribute(key, value)
+    finally:
+        node.EndModify(modifying)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from importlib import import_module
+from numbers import Integral, Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -69,15 +71,21 @@ class SegmentParameters:
         if isinstance(self.segments, str):
             object.__setattr__(self, "segments", (self.segments,))
         if self.segments is not None:
-            if not self.segments or not all(isinstance(name, str) for name in self.segments):
+            names = tuple(self.segments) if isinstance(self.segments, Iterable) else ()
+            if not names or not all(isinstance(name, str) for name in names):
                 raise _wrong("segments", self.segments, "It is at least one segment's name, or nothing")
-            object.__setattr__(self, "segments", tuple(self.segments))
-        number = isinstance(self.overlap, (int, float)) and not isinstance(self.overlap, bool)
+            object.__setattr__(self, "segments", tuple(str(name) for name in names))
+        # numpy's numbers count as numbers: parameters often come out of an array or a table.
+        number = isinstance(self.overlap, Real) and not isinstance(self.overlap, bool)
         if self.overlap is not None and not (number and 0 <= self.overlap < 1):
             raise _wrong("overlap", self.overlap, "It is a number from 0 to less than 1, such as 0.5")
-        whole = isinstance(self.sw_batch_size, int) and not isinstance(self.sw_batch_size, bool)
+        if self.overlap is not None:
+            object.__setattr__(self, "overlap", float(self.overlap))
+        whole = isinstance(self.sw_batch_size, Integral) and not isinstance(self.sw_batch_size, bool)
         if self.sw_batch_size is not None and not (whole and self.sw_batch_size >= 1):
             raise _wrong("sw_batch_size", self.sw_batch_size, "It is a whole number, 1 or more")
+        if self.sw_batch_size is not None:
+            object.__setattr__(self, "sw_batch_size", int(self.sw_batch_size))
 
     @classmethod
     def of(cls, given: Mapping[str, object]) -> SegmentParameters:
@@ -156,6 +164,26 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     return _Segmentation(job, report, loaded).result()
 
 
+def check_choice(bundle: Path, parameters: SegmentParameters) -> tuple[Description, RegionTemplate | None]:
+    """The model's description and, when regions are to be found, its template; without torch, so at once.
+
+    Raises
+    ------
+    BundleError
+        When the model cannot be used, or cannot find its regions.
+    InputError
+        When it does not know a segment that was chosen.
+    """
+    description = describe(bundle)
+    if description.problem:
+        raise BundleError(
+            f"The model '{description.title}' cannot be used.", description.problem, "Choose another model."
+        )
+    template = read_template(bundle) if parameters.finds_region else None
+    _check_names(parameters, description, template)
+    return description, template
+
+
 class _Segmentation:
     """One job under way."""
 
@@ -168,15 +196,7 @@ class _Segmentation:
         self.loaded = loaded
         self.notes: list[str] = []
         self.parameters = SegmentParameters.of(job.parameters)
-        self.description = describe(job.bundle)
-        if self.description.problem:
-            raise BundleError(
-                f"The model '{self.description.title}' cannot be used.",
-                self.description.problem,
-                "Choose another model.",
-            )
-        self.template = read_template(job.bundle) if self.parameters.finds_region else None
-        _check_names(self.parameters, self.description, self.template)
+        self.description, self.template = check_choice(job.bundle, self.parameters)
 
     def result(self) -> Result:
         self._report("Preparing")

@@ -81,5 +81,7 @@ def test_light_commands_do_not_import_torch(surroundings, arguments):
         "heavy = {'torch', 'monai', 'SimpleITK', 'slicer', 'vtk'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
     environment = {**os.environ, **surroundings, "PYTHONPATH": str(SOURCE)}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, encoding="utf-8", env=environment, check=False
+    )
     assert done.returncode == 0, done.stderr

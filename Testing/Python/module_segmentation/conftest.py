@@ -157,6 +157,7 @@ def write_bundle(root: Path, title: str, *, roi: int, overlap: float) -> None:
         "numpy_version": "1.26.0",
         "task": "Segmentation of blobs",
         "description": "Finds blobs that are not there, with random weights.",
+        "intended_use": "Tests. Not for diagnosis.",
         "authors": "Nobody",
         "copyright": "None",
         "license": "CC0-1.0",

@@ -166,7 +166,8 @@ def test_a_drawn_region_is_what_the_image_is_judged_by(an_mr_node, a_logic):
     assert a_logic.warnings(an_mr_node, model)
     assert a_logic.warnings(an_mr_node, model, roi) == ()
     roi.SetCenter(5000, 0, 0)
-    assert "outside the image" in a_logic.warnings(an_mr_node, model, roi)[0]
+    with pytest.raises(InputError, match="outside the image"):
+        a_logic.warnings(an_mr_node, model, roi)
 
 
 def test_no_image_and_no_such_model_are_explained(an_mr_node, a_logic):

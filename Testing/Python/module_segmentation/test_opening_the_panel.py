@@ -86,7 +86,14 @@ def test_apply_waits_for_an_image_and_says_so(a_panel):
 def test_the_card_tells_what_a_model_is_for_and_how_to_cite_it(an_mr_node, a_panel):
     a_panel.choose(an_mr_node)
     card = a_panel.ui.modelInfoLabel.text
-    for text in ("Finds blobs that are not there", "MR", "Core, Rim", "CC0", "Journal of Random Weights"):
+    for text in (
+        "Finds blobs that are not there",
+        "Not for diagnosis",
+        "MR",
+        "Core, Rim",
+        "CC0",
+        "Journal of Random Weights",
+    ):
         assert text in card
 
 

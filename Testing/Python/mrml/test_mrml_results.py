@@ -330,3 +330,14 @@ def test_scene_with_results_can_end_in_garbage_collection():
 def test_input_emptied_meanwhile_still_gets_its_result(a_volume_node, a_result):
     a_volume_node.SetAndObserveImageData(None)
     assert add_result(a_result, a_volume_node).segmentation.GetSegmentation().GetNumberOfSegments() == 3
+
+
+def test_the_provenance_of_a_node_arrives_as_one_change(a_volume_node, a_provenance):
+    """Every selector of every open panel reacts to every change of a node."""
+    from medai.mrml.transaction import set_attributes
+
+    heard = []
+    a_volume_node.AddObserver("ModifiedEvent", lambda *_: heard.append(1))
+    set_attributes(a_volume_node, a_provenance.attributes())
+    assert len(heard) == 1
+    assert a_volume_node.GetAttribute("MedAI.Task") == a_provenance.task
