@@ -65,8 +65,8 @@ class Labelmap:
         What a person calls it.
     """
 
-    array: NDArray[np.unsignedinteger]
-    affine: Affine
+    array: NDArray[np.unsignedinteger] = field(repr=False)
+    affine: Affine = field(repr=False)
     segments: tuple[Segment, ...]
     name: str = "segmentation"
 
@@ -84,7 +84,7 @@ class Labelmap:
         voxel_ml = float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
         counts = [np.bincount(layer.ravel(), minlength=1) for layer in self.layers]
         return {
-            s.name: (int(counts[s.layer][s.value]) if s.value < len(counts[s.layer]) else 0) * voxel_ml
+            s.name: round((int(counts[s.layer][s.value]) if s.value < len(counts[s.layer]) else 0) * voxel_ml, 9)
             for s in self.segments
         }
 

@@ -44,8 +44,8 @@ class Volume:
         When the affine is not a finite, invertible 4x4 matrix.
     """
 
-    array: NDArray[np.generic]
-    affine: Affine
+    array: NDArray[np.generic] = field(repr=False)
+    affine: Affine = field(repr=False)
     name: str = "image"
     modality: str = ""
     id: str = ""

@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medai.bundles import configs
 from medai.bundles.labels import input_specs, output_spec, plain_text, segments_of
 from medai.bundles.licence import licence_of
@@ -194,7 +196,7 @@ class Description:
         return [f"This model needs {needs}{names}, but the input has {given}."]
 
     def _modality_warnings(self, volume: Volume) -> list[str]:
-        given = dicom_modality(volume.modality) or volume.modality
+        given = dicom_modality(volume.modality) or volume.modality or _guessed_modality(volume)
         if not self.modality or not given or given == self.modality:
             return []
         return [
@@ -341,3 +343,9 @@ def _by(values: Sequence[float]) -> str:
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _guessed_modality(volume: Volume) -> str:
+    """``"CT"`` for an image in Hounsfield units whose file does not say what it is: only there is air about -1000."""
+    sample = volume.array[:: max(volume.shape[0] // 16, 1)]
+    return "CT" if sample.dtype.kind in "if" and float(np.nanmin(sample)) <= -900 else ""

@@ -82,7 +82,8 @@ def check_pins(root: Path) -> bool:
             raise BundleTamperedError(
                 f"The model '{root.name}' was changed after it was published, so it is not used.",
                 f"Its file {name} should have the SHA-256 {expected} but has {found}.",
-                "Import or download the model again; if you changed it on purpose, pin it again with its new hashes.",
+                "Import or download the model again; if you changed it on purpose, import the changed folder: "
+                "medai models import FOLDER --replace.",
             )
     extra = sorted(_deciding_files(root) - set(pins))
     if extra:
@@ -151,7 +152,7 @@ def _all_files(root: Path) -> set[str]:
 
 def _deciding_files(root: Path) -> set[str]:
     """Configs, weights, scripts, and code wherever it lies, but for the compiled copies that Python makes by itself."""
-    names = set()
+    names: set[str] = set()
     # Links are followed: what lies behind one is read like all the rest, so it decides as well.
     for folder, folders, files in os.walk(root, followlinks=True):
         folders[:] = [name for name in folders if name not in ("__pycache__", ".git")]

@@ -19,25 +19,8 @@ from medai.bundles import allowed, components, configs
 from medai.bundles.expressions import Finding, check, check_argument, check_import, check_path, references
 from medai.bundles.integrity import CODE, digest
 from medai.bundles.labels import plain_text
+from medai.bundles.live import is_live, live_ids, parts
 from medai.errors import BundleTamperedError, MaliciousBundleError, UntrustedBundleError, WriteError
-
-LIVE = (
-    "network",
-    "network_def",
-    "net",
-    "inferer",
-    "preprocessing",
-    "postprocessing",
-    "evaluator::network",
-    "evaluator::inferer",
-    "evaluator::preprocessing",
-    "evaluator::postprocessing",
-    "evaluator::prepare_batch",
-    "evaluator::amp",
-    "evaluator::amp_kwargs",
-    "dataset::transform",
-)
-"""Settings that are evaluated when a bundle runs here, with all that they refer to. Nothing else ever is."""
 
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*")
 _KEY = re.compile(r"\w+")
@@ -112,21 +95,21 @@ def findings(content: Mapping[str, Any], root: Path | None = None) -> list[Findi
     macros = any(text.startswith("%") for _, text in strings)
     # Where it cannot be told what refers to what, everything is held to be live.
     paths = any("::" in key or "#" in key for key in _keys(content))
-    live = None if paths or (relative and macros) else _live_ids(content)
+    live = None if paths or (relative and macros) else live_ids(content)
     modules: dict[str, str] = {}
     for keys, text in strings:
         if _is_import(text):
             bound, wrong = check_import(text, "::".join(keys))
             found += wrong
-            if _parts(keys)[:1] != ["imports"]:
+            if parts(keys)[:1] != ["imports"]:
                 found.append(Finding("::".join(keys), "imports code outside of the list of imports"))
             for name, dotted in bound.items():
                 if modules.setdefault(name, dotted) != dotted:
                     found.append(Finding("::".join(keys), f"gives the name '{name}' two meanings", harmful=True))
     for keys, text in strings:
-        found += _string_findings(keys, text, modules, live=_is_live(keys, live))
+        found += _string_findings(keys, text, modules, live=is_live(keys, live))
     for keys, item in _objects(content):
-        found += _object_findings(keys, item, live=_is_live(keys, live))
+        found += _object_findings(keys, item, live=is_live(keys, live))
     return list(dict.fromkeys(found))
 
 
@@ -285,7 +268,7 @@ def _object_findings(keys: tuple[str, ...], item: Mapping[str, Any], *, live: bo
     found: list[Finding] = []
     for key, value in item.items():
         where = "::".join((*keys, str(key)))
-        leaf = _parts((str(key),))[-1]
+        leaf = parts((str(key),))[-1]
         if leaf == "_target_":
             found += _target_findings(value, item, where, live=live)
         elif leaf == "_mode_" and value not in ("default", "callable"):
@@ -343,66 +326,13 @@ def _dotted_harm(target: str, where: str, *, live: bool) -> bool | None:
 
 
 def _known_reader(name: str, where: str) -> bool:
-    keys = _parts((where,))
+    keys = parts((where,))
     return name in allowed.READERS | allowed.WRITERS and any(key in ("reader", "writer") for key in keys)
 
 
 def _is_import(text: str) -> bool:
     # MONAI imports wherever the first statement of an expression is an import.
     return text.startswith("$") and re.match(r"\$\s*(import|from)\b", text) is not None
-
-
-def _live_ids(content: Mapping[str, Any]) -> set[str] | None:
-    """Ids whose settings are evaluated: `LIVE`, and all that they refer to; None when that cannot be told."""
-    live: set[str] = set()
-    waiting = list(LIVE)
-    while waiting:
-        name = waiting.pop()
-        if name in live:
-            continue
-        live.add(name)
-        found = _at(content, name)
-        if found is None and name not in LIVE and name.partition("::")[0] in content:
-            # Where it leads is known only once macros have been replaced, or MONAI reads the id in its own way.
-            return None
-        for keys, text in configs.strings(found, tuple(name.split("::"))):
-            named = references(text)
-            if text.startswith("%"):
-                named = [text[1:].replace("#", "::")]
-            for reference in named:
-                waiting.append(_absolute(reference, keys))
-    return live
-
-
-def _absolute(reference: str, keys: tuple[str, ...]) -> str:
-    """Relative ids count one level up per leading separator."""
-    leading = re.match(r"(?:::)*", reference)
-    levels = leading.end() // 2 if leading else 0
-    reference = reference[2 * levels :]
-    return "::".join([*keys[: max(len(keys) - levels, 0)], reference]) if levels else reference
-
-
-def _at(content: object, name: str) -> object:
-    for part in name.split("::"):
-        if isinstance(content, Mapping) and part in content:
-            content = content[part]
-        elif isinstance(content, list) and re.fullmatch(r"[0-9]{1,9}", part) and int(part) < len(content):
-            content = content[int(part)]
-        else:
-            return None
-    return content
-
-
-def _is_live(keys: tuple[str, ...], live: set[str] | None) -> bool:
-    if live is None:
-        return True
-    parts = _parts(keys)
-    return any("::".join(parts[: count + 1]) in live for count in range(len(parts)))
-
-
-def _parts(keys: tuple[str, ...]) -> list[str]:
-    """Keys as MONAI sees them: ``a#b`` and ``a::b`` are a path, a leading ``+`` merges."""
-    return [part for key in keys for part in key.lstrip("+").replace("#", "::").split("::")]
 
 
 def _keys(content: object) -> Iterator[str]:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from medai.engine.region_template import RegionTemplate, Side
@@ -78,6 +77,8 @@ def _on_template_grid(volume: Volume, spacing: float) -> Volume:
 
 def _peaks(coarse: Volume, template: RegionTemplate, side: Side, count: int = 8) -> list[_Peak]:
     """The best places for one side, best first, at least half a region apart."""
+    import SimpleITK as sitk  # here, so that opening a panel does not load it
+
     step = -1 if side.mirrored else 1
     fixed = sitk.GetImageFromArray(coarse.array)
     moving = sitk.GetImageFromArray(np.ascontiguousarray(template.image.array[:, :, ::step], dtype=np.float32))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from medai.errors import BundleFormatError
@@ -64,6 +63,8 @@ def read_template(root: Path) -> RegionTemplate:
     BundleFormatError
         When the bundle brings no template, or one that cannot be read.
     """
+    import SimpleITK as sitk  # here, so that opening a panel does not load it
+
     try:
         metadata = json.loads((root / "configs" / "metadata.json").read_text(encoding="utf-8"))
         entry = metadata["medai"]["region"]

@@ -104,11 +104,18 @@ def _renamed(segment: Segment, prefix: str, offset: int) -> Segment:
     side = _LATERALITY.get(prefix.lower())
     return replace(
         segment,
-        name=f"{prefix} {segment.name}".strip(),
+        name=_joined(prefix, segment.name),
         value=segment.value + offset,
         color=_shaded(segment.color, offset),
         modifier=segment.modifier or side,
     )
+
+
+def _joined(prefix: str, name: str) -> str:
+    """``"Left anterior hippocampus"``, but ``"Left CSF"``."""
+    if prefix and name[1:2].islower():
+        name = name[0].lower() + name[1:]
+    return f"{prefix} {name}".strip()
 
 
 def _shaded(color: tuple[float, float, float], offset: int) -> tuple[float, float, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import SimpleITK as sitk
 
 from medai.volume import Affine, Volume
 
@@ -30,6 +29,8 @@ def resample(volume: Volume, affine: Affine, shape: tuple[int, int, int], *, out
     Volume
         float32, on the target grid.
     """
+    import SimpleITK as sitk  # here, so that opening a panel does not load it
+
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array, dtype=np.float32))
     to_index = np.linalg.inv(volume.affine) @ affine
     transform = sitk.AffineTransform(3)

@@ -34,7 +34,7 @@ def check_detached(path: Path) -> None:
             raise InputError(
                 f"'{path.name}' takes its voxels from another place.",
                 f"Its header names '{name[:200]}', which is not a file in its own folder.",
-                "Put header and data file into one folder, or save the image as a single file (.nrrd, .mha or .nii.gz).",
+                "Put header and data file into one folder, or save the image as one file (.nrrd, .mha, .nii.gz).",
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 
-from medai.errors import DependencyError, JobCancelled, JobError, MedAIError, OutOfMemoryError
+from medai.errors import DependencyError, InputError, JobCancelled, JobError, MedAIError, OutOfMemoryError
 
 _MEMORY_WORDS = re.compile(
     r"\bMemoryError\b|bad_alloc|out of memory|not enough memory|(cannot|can't) allocate memory", re.IGNORECASE
@@ -67,7 +67,8 @@ def explain_exception(error: BaseException) -> MedAIError:
     if isinstance(error, JobCancelled):
         return cancelled()
     if isinstance(error, MedAIError):
-        if trace not in error.details:
+        # A refused input is no fault of the program: its three sentences say all there is.
+        if not isinstance(error, InputError) and trace not in error.details:
             error.details = f"{error.details}\n{trace}".strip()
         return error
     # torch.OutOfMemoryError by name: torch may not be imported at all.

@@ -352,7 +352,7 @@ def _volumes(labelmap: Labelmap) -> Table:
     columns = {
         "Segment": tuple(segment.name for segment in labelmap.segments),
         "Voxels": voxels,
-        "Volume (mL)": tuple(count * voxel_ml for count in voxels),
+        "Volume (mL)": tuple(round(count * voxel_ml, 9) for count in voxels),
     }
     return Table(columns, "volumes")
 

@@ -56,7 +56,7 @@ def test_the_bundle_is_small_enough_for_a_laptop():
 def test_both_hippocampi_of_the_mni152_head_have_a_healthy_size(both_hippocampi):
     volumes = both_hippocampi.labelmap.volumes_ml()
     assert set(volumes) == {
-        f"{side} {part} hippocampus" for side in ("Left", "Right") for part in ("Anterior", "Posterior")
+        f"{side} {part} hippocampus" for side in ("Left", "Right") for part in ("anterior", "posterior")
     }
     for side in ("Left", "Right"):
         # An adult hippocampus has 2.5 to 5.5 mL; the template's, drawn generously, lies inside that.
@@ -66,7 +66,7 @@ def test_both_hippocampi_of_the_mni152_head_have_a_healthy_size(both_hippocampi)
 
 def test_left_and_right_agree_on_the_symmetric_template(both_hippocampi):
     volumes = both_hippocampi.labelmap.volumes_ml()
-    for part in ("Anterior", "Posterior"):
+    for part in ("anterior", "posterior"):
         left, right = (volumes[f"{side} {part} hippocampus"] for side in ("Left", "Right"))
         assert abs(left - right) < 0.15 * max(left, right)
 
@@ -78,7 +78,7 @@ def test_each_label_lies_where_anatomy_puts_it(both_hippocampi):
         kji = np.argwhere(labelmap.mask(segment)).mean(axis=0)
         centers[segment.name] = labelmap.affine[:3, :3] @ kji[::-1] + labelmap.affine[:3, 3]
     for side, sign in (("Left", -1), ("Right", 1)):
-        anterior, posterior = (centers[f"{side} {part} hippocampus"] for part in ("Anterior", "Posterior"))
+        anterior, posterior = (centers[f"{side} {part} hippocampus"] for part in ("anterior", "posterior"))
         assert anterior[1] > posterior[1] + 8  # A of RAS
         # Around (+-26, -21, -15) mm of MNI space.
         middle = (anterior + posterior) / 2
@@ -92,7 +92,7 @@ def test_a_mirrored_head_gives_mirrored_labels(the_mni152_head, both_hippocampi,
         Volume(the_mni152_head.array, affine, "mirrored", "MR"), model=MODEL, region="auto", worker=a_worker
     )
     before, after = both_hippocampi.labelmap.volumes_ml(), mirrored.labelmap.volumes_ml()
-    for part in ("Anterior", "Posterior"):
+    for part in ("anterior", "posterior"):
         assert after[f"Left {part} hippocampus"] == pytest.approx(before[f"Right {part} hippocampus"], rel=0.1)
 
 
