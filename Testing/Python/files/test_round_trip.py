@@ -78,6 +78,10 @@ def test_nifti_rounds_other_affines_to_single_precision_and_no_further(affine):
 @given(affine=affines(sheared=False))
 def test_other_readers_find_a_qform_where_the_axes_are_orthogonal(affine):
     affine = affine.astype(np.float32).astype(np.float64)
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    axes[:, 2] *= np.linalg.det(axes)
+    # Turned by almost 180 degrees, a qform cannot hold the axes: the fourth number of its quaternion is not stored.
+    assume(abs(nib.quaternions.mat2quat(axes)[0]) > 0.01)
     with tempfile.TemporaryDirectory() as folder:
         write(labels(affine), Path(folder) / "out.nii")
         header = nib.load(Path(folder) / "out.nii").header
