@@ -121,6 +121,19 @@ def test_storages_smaller_than_their_tensors_are_refused_before_torch_maps_them(
     assert "bytes for 1000 FloatStorage" in caught.value.details
 
 
+def test_a_pickle_that_asks_for_gigabytes_in_five_bytes_is_refused(a_bundle, tmp_path):
+    path = a_bundle / "models" / "model.pt"
+    # LONG_BINPUT 2**31 - 1: the first remembered object gets the highest number.
+    lie = b"r" + (2**31 - 1).to_bytes(4, "little")
+    _rewritten(
+        path, tmp_path / "lie.pt", lambda name, data: data[:-1] + lie + b"." if name.endswith("data.pkl") else data
+    )
+    (tmp_path / "lie.pt").replace(path)
+    with pytest.raises(BundleFormatError) as caught:
+        load_state_dict(a_bundle)
+    assert "number is larger than the file" in caught.value.details
+
+
 def test_compressed_parts_are_refused(a_bundle, tmp_path):
     path = a_bundle / "models" / "model.pt"
     original = tmp_path / "original.pt"
