@@ -66,7 +66,7 @@ class DemoFiles:
 class _Steps:
     """Puts the demo's own steps and the job's into one bar with one time left."""
 
-    # Share of the whole at the beginning of each step, as measured on two cores with packages already loaded once.
+    # Rough share of the whole at the beginning of each step; only the time left depends on it.
     _SHARES: ClassVar[dict[str, float]] = {
         "Loading the head into a scene": 0.0,
         "Segmenting": 0.15,

@@ -79,14 +79,21 @@ class Labelmap:
         """Voxels of one segment, shape (K, J, I)."""
         return np.asarray(self.layers[segment.layer] == segment.value)
 
+    @property
+    def voxel_volume_ml(self) -> float:
+        """Volume of one voxel in millilitres (1 mL = 1000 mm^3)."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    def voxel_counts(self) -> tuple[int, ...]:
+        """Number of voxels of every segment, in the order of `segments`."""
+        highest = max((segment.value for segment in self.segments), default=0)
+        counts = [np.bincount(layer.ravel(), minlength=highest + 1) for layer in self.layers]
+        return tuple(int(counts[segment.layer][segment.value]) for segment in self.segments)
+
     def volumes_ml(self) -> dict[str, float]:
         """Volume of every segment in millilitres, by name (voxel count times voxel volume)."""
-        voxel_ml = float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
-        counts = [np.bincount(layer.ravel(), minlength=1) for layer in self.layers]
-        return {
-            s.name: round((int(counts[s.layer][s.value]) if s.value < len(counts[s.layer]) else 0) * voxel_ml, 9)
-            for s in self.segments
-        }
+        counted = zip(self.segments, self.voxel_counts(), strict=True)
+        return {segment.name: round(count * self.voxel_volume_ml, 9) for segment, count in counted}
 
 
 @dataclass(frozen=True, eq=False)

@@ -345,14 +345,11 @@ class _Segmentation:
 
 def _volumes(labelmap: Labelmap) -> Table:
     """Voxels and millilitres of every segment."""
-    voxel_ml = float(abs(np.linalg.det(labelmap.affine[:3, :3]))) / 1000.0
-    highest = max((segment.value for segment in labelmap.segments), default=0)
-    counts = [np.bincount(layer.ravel(), minlength=highest + 1) for layer in labelmap.layers]
-    voxels = tuple(int(counts[segment.layer][segment.value]) for segment in labelmap.segments)
+    voxels = labelmap.voxel_counts()
     columns = {
         "Segment": tuple(segment.name for segment in labelmap.segments),
         "Voxels": voxels,
-        "Volume (mL)": tuple(round(count * voxel_ml, 9) for count in voxels),
+        "Volume (mL)": tuple(round(count * labelmap.voxel_volume_ml, 9) for count in voxels),
     }
     return Table(columns, "volumes")
 
