@@ -124,6 +124,10 @@ class Pipeline:
         finally:
             self._shelf.clear()
 
+    def image_of(self, data: Data) -> Any:
+        """The network's input image in a preprocessed batch, (1, C, *spatial)."""
+        return data[self._image_key(data)]
+
     def count_windows(self, data: Data, *, overlap: float | None = None) -> int:
         """Number of windows `infer` will run on a preprocessed batch; 0 when it cannot be told."""
         image = data.get(self._image_key(data))

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from medai.engine.prepared import PreparedImages
 
 if TYPE_CHECKING:
     from medai.bundles.pipeline import Pipeline
 
+_SHARE_OF_MEMORY = 8
+
 
 class LoadedModels:
-    """The last models used.
+    """The last models used, and the last images prepared for them.
 
     Parameters
     ----------
-    capacity : int
-        How many stay in memory, 1 or more; the one used longest ago goes first.
+    budget_bytes : int, optional
+        How much memory the models' weights may take together; an eighth of the computer's by default. The model used
+        longest ago goes first; the one in use always stays.
     """
 
-    def __init__(self, capacity: int = 2) -> None:
-        self.capacity = max(capacity, 1)
+    def __init__(self, budget_bytes: int | None = None) -> None:
+        self.budget_bytes = _an_eighth() if budget_bytes is None else budget_bytes
+        self.prepared = PreparedImages()
         self._pipelines: OrderedDict[tuple[Path, str, str], Pipeline] = OrderedDict()
 
     def __len__(self) -> int:
@@ -46,24 +53,55 @@ class LoadedModels:
             return self._pipelines[key]
         integrity.check_pins(root)
         # An older state of the same files is of no use to anybody, and room is made before the new model comes.
-        stale = [other for other in self._pipelines if other[0] == root and other[1] != key[1]]
-        for other in stale:
-            del self._pipelines[other]
-        while len(self._pipelines) >= self.capacity:
-            self._pipelines.popitem(last=False)
-        _give_memory_back(device)
+        self._forget(other for other in list(self._pipelines) if other[0] == root and other[1] != key[1])
+        self._make_room(_weights_on_disk(root))
 
         from medai.bundles.pipeline import Pipeline
 
         pipeline = self._pipelines[key] = Pipeline(root, device)
+        self._make_room(0)
         return pipeline
 
     def clear(self) -> None:
-        """Forget all models and give their memory back."""
-        devices = {key[2] for key in self._pipelines}
-        self._pipelines.clear()
+        """Forget all models and images, and give their memory back."""
+        self.prepared.clear()
+        self._forget(list(self._pipelines))
+
+    def give_back(self) -> None:
+        """Forget everything but the model used last: memory is short."""
+        self.prepared.clear()
+        self._forget(list(self._pipelines)[:-1])
+
+    def _make_room(self, coming: int) -> None:
+        sizes = {key: _size(pipeline) for key, pipeline in self._pipelines.items()}
+        keep_last = 0 if coming else 1
+        leaving = []
+        for key in list(sizes)[: len(sizes) - keep_last]:
+            if sum(sizes.values()) + coming <= self.budget_bytes:
+                break
+            del sizes[key]
+            leaving.append(key)
+        self._forget(leaving)
+
+    def _forget(self, keys: Iterable[tuple[Path, str, str]]) -> None:
+        devices = {key[2] for key in keys if self._pipelines.pop(key, None) is not None}
         for device in devices:
             _give_memory_back(device)
+
+
+def _an_eighth() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().total) // _SHARE_OF_MEMORY
+
+
+def _size(pipeline: Pipeline) -> int:
+    tensors = [*pipeline.network.parameters(), *pipeline.network.buffers()]
+    return sum(int(tensor.nbytes) for tensor in tensors)
+
+
+def _weights_on_disk(root: Path) -> int:
+    return sum(path.stat().st_size for path in (root / "models").glob("*") if path.is_file())
 
 
 def _give_memory_back(device: str) -> None:

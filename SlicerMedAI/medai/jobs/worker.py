@@ -55,7 +55,7 @@ class Worker:
         self,
         executable: str | Path | None = None,
         *,
-        preload: Sequence[str] = ("torch", "medai.tasks.segment", "medai.bundles.pipeline"),
+        preload: Sequence[str] = ("torch", "medai.tasks.segment.run", "medai.bundles.pipeline"),
         extra_tasks: Mapping[str, str] | None = None,
         start_timeout_s: float = 120.0,
     ) -> None:

@@ -33,9 +33,9 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
         Always one of its children, whatever went wrong.
     """
     if job.task == "segment":
-        from medai.tasks import segment
+        from medai.tasks.segment.run import run as segment
 
-        return segment.run(job, report, loaded)
+        return segment(job, report, loaded)
     raise InputError(
         f"'{job.task}' is not a task.",
         f"Known are: {', '.join(TASKS)}.",

@@ -1,0 +1,116 @@
+"""What every task lets a person choose, and how a value that cannot be used is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import TypeVar
+
+import numpy as np
+
+from medai.errors import InputError
+
+_Parameters = TypeVar("_Parameters", bound="TaskParameters")
+
+
+@dataclass(frozen=True, eq=False)
+class TaskParameters:
+    """The base of every task's parameters.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+
+    Raises
+    ------
+    InputError
+        When a value cannot be used.
+    """
+
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.device, str):
+            raise wrong("device", self.device, "It is a text such as 'auto', 'cpu' or 'cuda'")
+
+    @classmethod
+    def of(cls: type[_Parameters], given: Mapping[str, object]) -> _Parameters:
+        """From a job's keyword arguments.
+
+        Raises
+        ------
+        InputError
+            When a name is unknown or a value cannot be used.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise InputError(
+                f"'{unknown[0]}' cannot be chosen for this task.",
+                f"What can be chosen is: {', '.join(known)}.",
+                "Correct the name, or leave it out.",
+            )
+        return cls(**given)  # type: ignore[arg-type]  # checked in __post_init__
+
+    def as_text(self) -> dict[str, str]:
+        """What was chosen, by name; what was left alone is left out."""
+        return {"device": self.device}
+
+    def _checked(self, name: str, value: object) -> None:
+        """Keep the plain form of a value that was given in another."""
+        object.__setattr__(self, name, value)
+
+
+def wrong(name: str, value: object, rule: str) -> InputError:
+    """The refusal of one value."""
+    return InputError(f"'{value}' cannot be used for '{name}'.", f"{rule}.", "Correct it, or leave it out.")
+
+
+# numpy's numbers count as numbers: parameters often come out of an array or a table.
+
+
+def fraction(name: str, value: object) -> float:
+    """A number from 0 to less than 1."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and 0 <= float(value) < 1):  # type: ignore[arg-type]  # a Real
+        raise wrong(name, value, "It is a number from 0 to less than 1, such as 0.5")
+    return float(value)  # type: ignore[arg-type]
+
+
+def count(name: str, value: object) -> int:
+    """A whole number, 1 or more."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not (whole and int(value) >= 1):  # type: ignore[call-overload]  # an Integral
+        raise wrong(name, value, "It is a whole number, 1 or more")
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def yes_or_no(name: str, value: object) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise wrong(name, value, "It is True or False")
+    return bool(value)
+
+
+def names(name: str, value: object, what: str) -> tuple[str, ...]:
+    """One text or several, as a tuple."""
+    if isinstance(value, str):
+        return (value,)
+    given = tuple(value) if isinstance(value, Iterable) else ()
+    if not given or not all(isinstance(one, str) for one in given):
+        raise wrong(name, value, f"It is at least one {what}, or nothing")
+    return tuple(str(one) for one in given)
+
+
+def one_of(name: str, value: object, known: tuple[str, ...]) -> str:
+    """One of the texts that are known."""
+    if not isinstance(value, str) or value not in known:
+        raise wrong(name, value, f"It is one of: {', '.join(known)}")
+    return value
+
+
+def numbers(values: object) -> str:
+    """``(1, 2.5, 3)``"""
+    return "(" + ", ".join(f"{value:.6g}" for value in np.asarray(values)) + ")"

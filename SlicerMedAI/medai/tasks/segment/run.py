@@ -1,0 +1,89 @@
+"""From a job to its result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from medai.engine.devices import choose_device
+from medai.engine.ladder import Ladder
+from medai.engine.loaded import LoadedModels
+from medai.engine.voting import vote
+from medai.jobs.job import Job
+from medai.progress import Report
+from medai.result import Labelmap, Result, Table
+from medai.tasks.life import Life, Part
+from medai.tasks.segment.choice import check_choice
+from medai.tasks.segment.one_model import OneModel
+from medai.tasks.segment.parameters import SegmentParameters
+from medai.tasks.segment.tables import volumes, volumes_over_frames
+from medai.volume import Series, Volume
+
+_Items = tuple[Labelmap, Table] | tuple[Labelmap, Table, Volume]
+
+
+def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
+    """Segment the job's image, or every frame of its series.
+
+    Parameters
+    ----------
+    job : Job
+        Parameters as in `SegmentParameters`.
+    report : callable
+        Hears of every window; may raise to cancel.
+    loaded : LoadedModels
+        Where the models are found or kept.
+
+    Returns
+    -------
+    Result
+        A `Labelmap` on the input's own grid and a `Table` "volumes"; where results were combined, also a `Volume` of
+        their disagreement. For a Series, one Result per frame and a table of all frames.
+
+    Raises
+    ------
+    MedAIError
+        With what happened, why, and what to do.
+    """
+    parameters = SegmentParameters.of(job.parameters)
+    choices = check_choice(job.bundle, parameters)
+    life = Life(job, report, "Segmenting")
+    life.at("Preparing")
+    inputs = job.inputs
+    frames = [(frame,) for frame in inputs.frames] if isinstance(inputs, Series) else [tuple(inputs)]
+    device = choose_device(parameters.device)
+    models = []
+    for choice in choices:
+        ladder = Ladder(choice.description.root, device, loaded, parameters, life.tell)
+        models.append(OneModel(life, parameters, choice, ladder))
+    if not parameters.finds_region:
+        for model in models:
+            # Said before anything slow happens, so that a person can still change their mind.
+            model.warn(frames[0], parameters.regions)
+    life.tell(device.reason)
+    life.at("Loading model")
+    for model in models:
+        model.load()
+    found = []
+    for n, images in enumerate(frames):
+        if n + 1 < len(frames):
+            models[0].prepare_ahead(frames[n + 1])
+        found.append(_one(models, images, Part(n, len(frames))))
+    provenance = life.provenance(choices[0].description, parameters, models[0].ladder.device)
+    if not isinstance(inputs, Series):
+        return Result(found[0], provenance)
+    summary = volumes_over_frames(inputs, [items[0] for items in found])
+    return Result((summary,), provenance, tuple(Result(items, provenance) for items in found))
+
+
+def _one(models: list[OneModel], images: tuple[Volume, ...], part: Part) -> _Items:
+    labelmaps = [
+        labelmap for n, model in enumerate(models) for labelmap in model.labelmaps(images, part.of(n, len(models)))
+    ]
+    if len(labelmaps) == 1:
+        return labelmaps[0], volumes(labelmaps[0])
+    winner, disagreement = vote(labelmaps)
+    winner = replace(winner, name=labelmaps[0].name)
+    name = f"{images[0].name} uncertainty"
+    return winner, volumes(winner), Volume(np.ascontiguousarray(disagreement), winner.affine, name)
