@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from medai.bundles import integrity
 from medai.engine.devices import Device
 from medai.engine.mirrors import Axes, Mirrored
 from medai.errors import OutOfMemoryError
@@ -93,11 +92,11 @@ class Ladder:
 
     def prepare_ahead(self, volumes: Sequence[Volume]) -> None:
         """Begin to preprocess, in the background, what `predict` will be asked for next."""
-        self._loaded.prepared.begin(self._owner, self.pipeline.preprocess, volumes)
+        self._loaded.prepared.begin(self.pipeline, volumes)
 
     def model_affine(self, volumes: Sequence[Volume]) -> Affine:
         """(i, j, k) of the preprocessed image to RAS mm."""
-        batch = self._loaded.prepared.get(self._owner, self.pipeline.preprocess, volumes)
+        batch = self._loaded.prepared.get(self.pipeline, volumes)
         return np.asarray(self.pipeline.image_of(batch).affine.cpu().squeeze(0), dtype=np.float64)
 
     def predict(self, volumes: Sequence[Volume], axes: Axes, block: Block | None, on_window: OnWindow) -> Prediction:
@@ -131,7 +130,7 @@ class Ladder:
 
     def _predict(self, volumes: Sequence[Volume], axes: Axes, block: Block | None, on_window: OnWindow) -> Prediction:
         pipeline = self.pipeline
-        batch = self._loaded.prepared.get(self._owner, pipeline.preprocess, volumes)
+        batch = self._loaded.prepared.get(pipeline, volumes)
         total = pipeline.count_windows(batch, overlap=self._choices.overlap)
         on_window(0, total)
         network = Mirrored(pipeline.network, axes) if axes else pipeline.network
@@ -151,7 +150,3 @@ class Ladder:
         if windows_at_once > 1 and self._choices.sw_batch_size is None:
             return "the image was processed one window at a time instead", replace(rung, sw_batch_size=1)
         return None
-
-    @property
-    def _owner(self) -> str:
-        return f"{integrity.digest(self._root)} {self.device.name}"

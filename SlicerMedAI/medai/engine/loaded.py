@@ -84,7 +84,10 @@ class LoadedModels:
         self._forget(leaving)
 
     def _forget(self, keys: Iterable[tuple[Path, str, str]]) -> None:
-        devices = {key[2] for key in keys if self._pipelines.pop(key, None) is not None}
+        devices = set()
+        for key in keys:
+            self.prepared.forget(self._pipelines.pop(key))
+            devices.add(key[2])
         for device in devices:
             _give_memory_back(device)
 

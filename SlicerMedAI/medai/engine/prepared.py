@@ -10,9 +10,9 @@ import copy
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from medai.volume import Volume
 
 Data = dict[Any, Any]
-Prepare = Callable[["Sequence[Volume]"], Data]
 _BUDGET = 1 << 30
+
+
+class Preparing(Protocol):
+    """What prepares images: a `medai.bundles.pipeline.Pipeline`."""
+
+    def preprocess(self, volumes: Sequence[Volume]) -> Data:
+        """A batch of one image."""
 
 
 class PreparedImages:
@@ -36,69 +42,73 @@ class PreparedImages:
 
     def __init__(self, budget_bytes: int = _BUDGET) -> None:
         self._budget = budget_bytes
-        self._kept: OrderedDict[str, Future[Data]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, str], tuple[Preparing, Future[Data]]] = OrderedDict()
         self._one_at_a_time = threading.Lock()  # MONAI's transforms keep state while they run
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="prepare")
 
-    def get(self, owner: str, prepare: Prepare, volumes: Sequence[Volume]) -> Data:
+    def get(self, pipeline: Preparing, volumes: Sequence[Volume]) -> Data:
         """The preprocessed batch, prepared now unless it is there already.
 
         Parameters
         ----------
-        owner : str
-            What else the result depends on: the model's digest and its device.
-        prepare : callable
-            Makes the batch.
+        pipeline : Pipeline
+            Prepares, and owns what it prepared: only it can undo its own transforms afterwards.
         volumes : sequence of Volume
             The images; found again by their content, not by their name.
         """
-        key = _key(owner, volumes)
-        future = self._kept.get(key)
-        if future is None:
+        key = _key(pipeline, volumes)
+        kept = self._kept.get(key)
+        if kept is None:
             with self._one_at_a_time:
-                return self._keep(key, _done(prepare(volumes)))
-        return self._keep(key, future)
+                return self._keep(key, pipeline, _done(pipeline.preprocess(volumes)))
+        return self._keep(key, *kept)
 
-    def begin(self, owner: str, prepare: Prepare, volumes: Sequence[Volume]) -> None:
+    def begin(self, pipeline: Preparing, volumes: Sequence[Volume]) -> None:
         """Prepare in the background what `get` will ask for next."""
-        key = _key(owner, volumes)
+        key = _key(pipeline, volumes)
         if key in self._kept:
             return
 
         def work() -> Data:
             with self._one_at_a_time:
-                return prepare(volumes)
+                return pipeline.preprocess(volumes)
 
-        self._kept[key] = self._ahead.submit(work)
+        self._kept[key] = (pipeline, self._ahead.submit(work))
+
+    def forget(self, pipeline: Preparing) -> None:
+        """Forget what belongs to a pipeline that is going."""
+        for key in [key for key, (owner, _) in self._kept.items() if owner is pipeline]:
+            del self._kept[key]
 
     def clear(self) -> None:
         """Forget all of them."""
         self._kept.clear()
 
-    def _keep(self, key: str, future: Future[Data]) -> Data:
+    def _keep(self, key: tuple[int, str], pipeline: Preparing, future: Future[Data]) -> Data:
         self._kept.pop(key, None)  # gone if it raises: the next call tries again
         data = future.result()
-        if _size(data) <= self._budget:
-            self._kept[key] = future
-            self._make_room()
-        return _untouched(data)
+        if _size(data) > self._budget:
+            return data
+        self._kept[key] = (pipeline, future)
+        self._make_room()
+        return _copied(data)
 
     def _make_room(self) -> None:
-        sizes = {key: _size(future.result()) for key, future in self._kept.items() if future.done()}
+        sizes = {key: _size(future.result()) for key, (_, future) in self._kept.items() if future.done()}
         for key in list(sizes):
             if sum(sizes.values()) <= self._budget:
                 break
             del sizes[key], self._kept[key]
 
 
-def _key(owner: str, volumes: Sequence[Volume]) -> str:
-    told = hashlib.blake2b(owner.encode())
+def _key(pipeline: Preparing, volumes: Sequence[Volume]) -> tuple[int, str]:
+    told = hashlib.blake2b()
     for volume in volumes:
         told.update(f"{volume.array.shape}{volume.array.dtype.str}{volume.modality}".encode())
         told.update(volume.affine.tobytes())
         for plane in volume.array:
             told.update(np.ascontiguousarray(plane).data)
-    return told.hexdigest()
+    return id(pipeline), told.hexdigest()
 
 
 def _done(data: Data) -> Future[Data]:
@@ -107,19 +117,9 @@ def _done(data: Data) -> Future[Data]:
     return future
 
 
-def _untouched(data: Data) -> Data:
-    """The same voxels under records of their own: undoing a preprocessing takes its record apart."""
-    fresh: Data = {}
-    for name, value in data.items():
-        if hasattr(value, "applied_operations"):
-            twin = value.as_tensor().view_as(value.as_tensor())
-            fresh[name] = type(value)(
-                twin, meta=copy.deepcopy(value.meta), applied_operations=copy.deepcopy(value.applied_operations)
-            )
-            fresh[name].is_batch = getattr(value, "is_batch", False)
-        else:
-            fresh[name] = copy.deepcopy(value) if isinstance(value, (dict, list)) else value
-    return fresh
+def _copied(data: Data) -> Data:
+    """Voxels and records of their own: a network may work in place, and undoing a preprocessing takes its record apart."""
+    return {name: value.clone() if hasattr(value, "clone") else copy.deepcopy(value) for name, value in data.items()}
 
 
 def _size(data: Data) -> int:

@@ -19,7 +19,7 @@ class Preparing:
     def __init__(self):
         self.asked = []
 
-    def __call__(self, volumes):
+    def preprocess(self, volumes):
         self.asked.append(volumes[0].name)
         image = MetaTensor(torch.from_numpy(volumes[0].array.astype(np.float32))[None], affine=torch.eye(4))
         image.push_applied_operation({"class": "Flip"})
@@ -38,8 +38,8 @@ def a_scan(seed=0, name="scan", affine=None):
 
 def test_the_same_voxels_are_prepared_once_whatever_the_image_is_called(preparing):
     kept = PreparedImages()
-    first = kept.get("model", preparing, [a_scan()])
-    again = kept.get("model", preparing, [a_scan(name="copy")])
+    first = kept.get(preparing, [a_scan()])
+    again = kept.get(preparing, [a_scan(name="copy")])
     assert preparing.asked == ["scan"]
     torch.testing.assert_close(first["image"].as_tensor(), again["image"].as_tensor())
 
@@ -47,80 +47,92 @@ def test_the_same_voxels_are_prepared_once_whatever_the_image_is_called(preparin
 @pytest.mark.parametrize("other", [a_scan(1), a_scan(affine=np.diag([1, 1, 2, 1.0]))])
 def test_other_voxels_or_another_place_are_prepared_anew(preparing, other):
     kept = PreparedImages()
-    kept.get("model", preparing, [a_scan()])
-    kept.get("model", preparing, [other])
+    kept.get(preparing, [a_scan()])
+    kept.get(preparing, [other])
     assert len(preparing.asked) == 2
 
 
 def test_another_model_prepares_for_itself(preparing):
     kept = PreparedImages()
-    kept.get("model", preparing, [a_scan()])
-    kept.get("other model", preparing, [a_scan()])
+    other = Preparing()
+    kept.get(preparing, [a_scan()])
+    kept.get(other, [a_scan()])
+    assert len(other.asked) == 1
+
+
+def test_what_a_model_prepared_goes_with_it(preparing):
+    kept = PreparedImages()
+    kept.get(preparing, [a_scan()])
+    kept.forget(preparing)
+    kept.get(preparing, [a_scan()])
     assert len(preparing.asked) == 2
 
 
 def test_what_a_job_does_to_its_batch_is_not_seen_by_the_next(preparing):
     kept = PreparedImages()
-    first = kept.get("model", preparing, [a_scan()])
+    first = kept.get(preparing, [a_scan()])
     first["image"].applied_operations.clear()
     first["image"].meta["affine"] = None
     first["names"].append("more")
-    again = kept.get("model", preparing, [a_scan()])
+    first["image"].zero_()
+    again = kept.get(preparing, [a_scan()])
     assert len(again["image"].applied_operations) == 1
     assert again["image"].affine is not None
     assert again["names"] == ["scan"]
+    np.testing.assert_array_equal(again["image"].numpy()[0], a_scan().array)
 
 
 def test_the_image_used_longest_ago_goes_first_when_memory_is_short(preparing):
     size = a_scan().array.size * 4
     kept = PreparedImages(budget_bytes=2 * size)
     for name in "abac":
-        kept.get("model", preparing, [a_scan("abc".index(name), name)])
+        kept.get(preparing, [a_scan("abc".index(name), name)])
     assert preparing.asked == ["a", "b", "c"]
-    kept.get("model", preparing, [a_scan(0, "a")])
+    kept.get(preparing, [a_scan(0, "a")])
     assert preparing.asked == ["a", "b", "c"]
-    kept.get("model", preparing, [a_scan(1, "b")])
+    kept.get(preparing, [a_scan(1, "b")])
     assert preparing.asked == ["a", "b", "c", "b"]
 
 
 def test_an_image_larger_than_the_budget_is_not_kept(preparing):
     kept = PreparedImages(budget_bytes=10)
-    kept.get("model", preparing, [a_scan()])
-    kept.get("model", preparing, [a_scan()])
+    kept.get(preparing, [a_scan()])
+    kept.get(preparing, [a_scan()])
     assert len(preparing.asked) == 2
 
 
 def test_an_image_prepared_ahead_is_there_when_it_is_asked_for(preparing):
     kept = PreparedImages()
-    kept.begin("model", preparing, [a_scan()])
-    data = kept.get("model", preparing, [a_scan()])
+    kept.begin(preparing, [a_scan()])
+    data = kept.get(preparing, [a_scan()])
     assert preparing.asked == ["scan"]
     np.testing.assert_array_equal(data["image"].numpy()[0], a_scan().array)
 
 
-def test_it_is_prepared_in_a_thread_of_its_own(preparing):
+def test_it_is_prepared_in_a_thread_of_its_own():
     threads = []
 
-    def prepare(volumes):
-        threads.append(threading.current_thread())
-        return preparing(volumes)
+    class Watched(Preparing):
+        def preprocess(self, volumes):
+            threads.append(threading.current_thread())
+            return super().preprocess(volumes)
 
-    kept = PreparedImages()
-    kept.begin("model", prepare, [a_scan()])
-    kept.get("model", prepare, [a_scan()])
+    kept, watched = PreparedImages(), Watched()
+    kept.begin(watched, [a_scan()])
+    kept.get(watched, [a_scan()])
     assert threads[0] is not threading.current_thread()
 
 
-def test_a_failure_is_told_to_who_asks_and_not_remembered(preparing):
-    kept = PreparedImages()
-    broken = [True]
+def test_a_failure_is_told_to_who_asks_and_not_remembered():
+    class Broken(Preparing):
+        def preprocess(self, volumes):
+            data = super().preprocess(volumes)
+            if len(self.asked) == 1:
+                raise ValueError("bent")
+            return data
 
-    def prepare(volumes):
-        if broken.pop() if broken else False:
-            raise ValueError("bent")
-        return preparing(volumes)
-
-    kept.begin("model", prepare, [a_scan()])
+    kept, broken = PreparedImages(), Broken()
+    kept.begin(broken, [a_scan()])
     with pytest.raises(ValueError, match="bent"):
-        kept.get("model", prepare, [a_scan()])
-    assert kept.get("model", prepare, [a_scan()])["names"] == ["scan"]
+        kept.get(broken, [a_scan()])
+    assert kept.get(broken, [a_scan()])["names"] == ["scan"]
