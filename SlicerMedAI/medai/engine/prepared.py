@@ -118,7 +118,10 @@ def _done(data: Data) -> Future[Data]:
 
 
 def _copied(data: Data) -> Data:
-    """Voxels and records of their own: a network may work in place, and undoing a preprocessing takes its record apart."""
+    """The same with voxels and records of its own.
+
+    A network may work in place, and undoing a preprocessing takes its record apart.
+    """
     return {name: value.clone() if hasattr(value, "clone") else copy.deepcopy(value) for name, value in data.items()}
 
 
