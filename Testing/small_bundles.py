@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,12 @@ class Recipe:
     extra: dict[str, Any] | None = None
     scale_and_offset: tuple[tuple[float, float], ...] | None = None
     """Weight and bias per output channel of a network that is one 1x1x1 convolution."""
+    about: dict[str, Any] | None = None
+    """Laid over the metadata."""
+    inputs: dict[str, Any] | None = None
+    """Laid over the metadata of the input."""
+    licence: str = ""
+    """Content of the file LICENSE; with one comes a docs/README.md."""
 
     @property
     def channels(self) -> int:
@@ -112,7 +118,7 @@ class Recipe:
     def metadata(self) -> dict[str, Any]:
         dimensions = int(self.network.get("spatial_dims", 3))
         tensor = {"type": "image", "format": "magnitude", "spatial_shape": ["8*n"] * dimensions, "dtype": "float32"}
-        return {
+        plain = {
             "name": "Test bundle",
             "version": "0.0.1",
             "monai_version": "1.5.0",
@@ -124,7 +130,7 @@ class Recipe:
             "copyright": "None",
             "references": ["A. Nobody, Journal of Random Weights, 2024"],
             "network_data_format": {
-                "inputs": {"image": tensor | {"num_channels": self.channels}},
+                "inputs": {"image": tensor | {"num_channels": self.channels} | (self.inputs or {})},
                 "outputs": {
                     "pred": tensor
                     | {
@@ -135,6 +141,7 @@ class Recipe:
                 },
             },
         }
+        return copy.deepcopy(plain | (self.about or {}))
 
 
 THREE = {"0": "background", "1": "core", "2": "rim"}
@@ -278,6 +285,38 @@ RECIPES: dict[str, Recipe] = {
         shapes=((1, 24, 32),),
     ),
 }
+TINY = Recipe(
+    network=unet(3, 1, 3) | {"channels": [8, 8]},
+    pre=[LOAD, {"_target_": "NormalizeIntensityd", "keys": "image"}],
+    post=[ARGMAX, SAVE],
+    inferer={"_target_": "SlidingWindowInferer", "roi_size": [16, 16, 16], "overlap": 0.25},
+    labels={"0": "background", "1": "left thing", "2": "right thing"},
+    about={"name": "Tiny", "version": "0.3.0", "description": "Tells nothing, quickly.", "authors": "A. Test"},
+    inputs={"modality": "MR"},
+    licence="Apache License 2.0",
+)
+PAIR = replace(TINY, network=TINY.network | {"in_channels": 2})
+KIDNEY = Recipe(
+    network=unet(3, 1, 3),
+    pre=[LOAD, {"_target_": "ScaleIntensityd", "keys": "image"}],
+    post=[{"_target_": "Activationsd", "keys": "pred", "softmax": True}, ARGMAX, SAVE],
+    inferer={"_target_": "SlidingWindowInferer", "roi_size": [16, 16, 16], "overlap": 0.25},
+    labels={"0": "background", "1": "kidney", "2": "tumor_core"},
+    extra={
+        "initialize": ["$monai.utils.set_determinism(seed=123)", "$setattr(torch.backends.cudnn, 'benchmark', True)"]
+    },
+    about={
+        "name": "Tiny kidney model",
+        "version": "0.2.0",
+        "task": "Kidney segmentation",
+        "authors": "A. Tester",
+        "references": ["A. Tester. How to test. 2024."],
+    },
+    inputs={"modality": "MR", "channel_def": {"0": "image"}},
+    licence="Apache License\nVersion 2.0, January 2004\n",
+)
+"""Models for the command line (of one image, of two of one patient) and for what is done to a model's files."""
+
 # The slices of a volume go through a two-dimensional network.
 RECIPES["components"].network["spatial_dims"] = 2
 
@@ -320,6 +359,10 @@ def write_bundle(root: Path, recipe: Recipe) -> Path:
                 # A random bias would decide for one label everywhere.
                 parameter.copy_(torch.ones_like(parameter) if parameter.sum() == len(parameter) else parameter * 0)
     torch.save(network.state_dict(), root / "models" / "model.pt")
+    if recipe.licence:
+        (root / "LICENSE").write_text(recipe.licence, encoding="utf-8")
+        (root / "docs").mkdir()
+        (root / "docs" / "README.md").write_text("A tiny model.\n", encoding="utf-8")
     return root
 
 

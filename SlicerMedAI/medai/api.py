@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from medai.errors import InputError
 from medai.jobs.job import Job
@@ -14,6 +14,8 @@ from medai.result import Result
 from medai.volume import Region, Series, Volume
 
 if TYPE_CHECKING:
+    from slicer import vtkMRMLNode, vtkMRMLSegmentationNode
+
     from medai.bundles.description import Description
     from medai.jobs.worker import Worker
 
@@ -37,6 +39,36 @@ def models() -> tuple[Description, ...]:
     from medai.bundles import library
 
     return tuple(library.models())
+
+
+OffScene = str | os.PathLike[str] | Volume | Series
+"""An `Image` that is no node."""
+
+
+@overload
+def segment(
+    image: OffScene | Sequence[OffScene],
+    model: str | Path = ...,
+    *,
+    series: str | int | None = ...,
+    worker: Worker | None = ...,
+    on_progress: Callable[[Progress], None] | None = ...,
+    in_process: bool = ...,
+    **parameters: Any,
+) -> Result: ...
+
+
+@overload
+def segment(
+    image: vtkMRMLNode | Sequence[vtkMRMLNode | OffScene],
+    model: str | Path = ...,
+    *,
+    worker: Worker | None = ...,
+    on_progress: Callable[[Progress], None] | None = ...,
+    in_process: bool = ...,
+    segmentation: vtkMRMLSegmentationNode | None = ...,
+    **parameters: Any,
+) -> vtkMRMLSegmentationNode: ...
 
 
 def segment(

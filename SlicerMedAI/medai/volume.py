@@ -35,6 +35,8 @@ class Volume:
         DICOM modality (``"MR"``, ``"CT"``, ``"US"``...), or ``""`` when unknown.
     id : str
         Where it came from (MRML node ID, file path, SeriesInstanceUID); provenance only.
+    notes : tuple of str
+        What a person should know of the way it was stored; a result on the image repeats it.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class Volume:
     name: str = "image"
     modality: str = ""
     id: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.ndim not in (3, 4) or self.array.size == 0:
@@ -238,4 +241,4 @@ def crop(volume: Volume, block: tuple[slice, slice, slice]) -> Volume:
     k, j, i = block
     affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ np.array([i.start, j.start, k.start], dtype=np.float64)
-    return Volume(volume.array[block], affine, volume.name, volume.modality, volume.id)
+    return Volume(volume.array[block], affine, volume.name, volume.modality, volume.id, volume.notes)

@@ -162,7 +162,7 @@ DOWNLOADING: Final = _words(
 DENIED_CLASSES: Final = _words(
     "NumpyReader PerceptualLoss TrtHandler TRTWrapper TrtCompiler MedicalNetPerceptualSimilarity "
     "BertPreTrainedModel MultiModal Transchex CellSamWrapper MLFlowHandler LMDBDataset NPZDictItemDataset "
-    "StateCacher TorchVision TorchVisiond RandTorchVisiond TorchIO TorchIOd RandTorchIO RandTorchIOd "
+    "StateCacher LearningRateFinder TorchVision TorchVisiond RandTorchVisiond TorchIO TorchIOd RandTorchIO RandTorchIOd "
     "RadImageNetPerceptualSimilarity TorchvisionModelPerceptualSimilarity "
     "CuCIM CuCIMd RandCuCIM RandCuCIMd TorchVisionFullyConvModel GDSDataset ThreadContainer ImageWriter "
     "ImageReader"

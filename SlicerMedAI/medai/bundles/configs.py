@@ -126,6 +126,8 @@ def read(path: Path) -> dict[str, Any]:
         content = json.loads(text, object_pairs_hook=_unique) if path.suffix.lower() == ".json" else _yaml(text, path)
     except OSError as error:
         raise _broken(path, "The file cannot be opened") from error
+    except json.JSONDecodeError as error:
+        raise _broken(path, f"It is damaged or incomplete near its line {error.lineno}") from error
     except (ValueError, RecursionError) as error:
         raise _broken(path, f"It is damaged or not written correctly ({error})") from error
     if not isinstance(content, dict):

@@ -36,7 +36,7 @@ def models() -> tuple[Description, ...]:
     for folder in folders():
         for root in _bundles_in(folder):
             if root.name not in found:
-                found[root.name] = _described(root)
+                found[root.name] = described(root)
     return tuple(sorted(found.values(), key=lambda model: model.name.lower()))
 
 
@@ -57,6 +57,14 @@ def find(name: str | Path) -> Path:
     path = Path(text).expanduser()
     if (isinstance(name, Path) or len(path.parts) > 1 or text in (".", "..")) and (path / "configs").is_dir():
         return path.resolve()
+    if len(path.parts) > 1:
+        raise BundleNotFoundError(
+            f"There is no model at '{text}'.",
+            "The folder has no 'configs' in it, so it is no MONAI bundle."
+            if path.is_dir()
+            else "There is no such folder.",
+            "Give the folder of a MONAI bundle, or the name of a model from 'medai models list'.",
+        )
     known = {root.name: root for folder in reversed(folders()) for root in _bundles_in(folder)}
     if text in known:
         return known[text].resolve()
@@ -143,12 +151,11 @@ def import_bundle(
     if not source.exists():
         raise InputError(f"'{source}' does not exist.", "There is no such file or folder.", "Check the path.")
     target = user_folder() / _checked_name(name or (source.resolve().name if source.is_dir() else source.stem))
-    if target.exists() and not replace:
-        raise InputError(
-            f"There is a model '{target.name}' already.",
-            f"It lies in {target.parent}.",
-            "Give the new one another name, or say that it shall take the place of the old one.",
-        )
+    if not replace:
+        # One that came with medai counts, too: whoever asks for it by name must not get somebody else's unawares.
+        taken = [folder for folder in (target.parent, *folders()) if (folder / target.name).exists()]
+        if taken:
+            raise _taken(target.name, taken[0])
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # On the same disk as the target, so that the last step is a rename.
@@ -162,12 +169,12 @@ def import_bundle(
             write_pins(root)
         if trust:
             trusting.trust(root)
-        _move(root, target, workplace)
+        _move(root, target, workplace, replace=replace)
     except OSError as error:
         raise full(target.name, error) from error
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
-    return _described(target)
+    return described(target)
 
 
 def _bundles_in(folder: Path) -> list[Path]:
@@ -178,7 +185,8 @@ def _bundles_in(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _described(root: Path) -> Description:
+def described(root: Path) -> Description:
+    """What a bundle says about itself; in its `problem`, why it cannot be used. Never raises for a broken one."""
     try:
         description = describe(root)
     except MedAIError as error:
@@ -236,11 +244,16 @@ def _copied(source: Path, workplace: Path, name: str) -> Path:
 
 
 def _refuse_links(root: Path) -> None:
+    real = os.path.realpath(root)
     for path in root.rglob("*"):
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
+        if not path.is_symlink():
+            continue
+        # A link to a folder within the model may lead in a circle, and a copy would follow it until the disk is full.
+        if path.is_dir() or not os.path.realpath(path).startswith(f"{real}{os.sep}"):
+            where = "another folder" if path.is_dir() else "a place outside of the model"
             raise MaliciousBundleError(
                 f"The model '{root.name}' was refused for safety.",
-                f"Its part '{path.relative_to(root)}' is a link to a place outside of the model.",
+                f"Its part '{path.relative_to(root)}' is a link to {where}.",
                 "Copy the files themselves, or get the model from its authors.",
             )
 
@@ -256,9 +269,19 @@ def _check(root: Path) -> None:
     load_state_dict(root)
 
 
-def _move(root: Path, target: Path, workplace: Path) -> None:
+def _taken(name: str, folder: Path) -> InputError:
+    return InputError(
+        f"There is a model '{name}' already.",
+        f"It lies in {folder}.",
+        "Give the new one another name (--name on the command line), or let it take the place of that one (--replace).",
+    )
+
+
+def _move(root: Path, target: Path, workplace: Path, *, replace: bool) -> None:
     old = workplace / "replaced"
     if target.exists():
+        if not replace:  # somebody else has imported one of that name meanwhile
+            raise _taken(target.name, target.parent)
         target.rename(old)
     try:
         root.rename(target)

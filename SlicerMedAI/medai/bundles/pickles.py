@@ -7,11 +7,17 @@ import pickle
 import pickletools
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, ClassVar
 
 COMPILED = "TorchScript"
 """What `zip_fault` says of an archive that holds a program."""
+
+_LARGEST_PICKLE = 2**25  # a hundred times what ten thousand tensors need; the voxels themselves lie elsewhere
+_DEEPEST_TUPLE = 50
+_WIDEST_TUPLE = 100_000
+_LEGACY_PICKLES = 5  # torch's older format: magic number, version, system, content, names of the storages
 
 _ELEMENT_BYTES = {
     "FloatStorage": 4,
@@ -41,10 +47,27 @@ def zip_fault(path: Path) -> str:
             if sum(info.file_size for info in infos) > path.stat().st_size:
                 return "overlapping parts"
             sizes = {info.filename.rpartition("/")[2]: info.file_size for info in infos if "/data/" in info.filename}
-            pickles = [archive.read(info) for info in infos if info.filename.rpartition("/")[2] == "data.pkl"]
+            described = [info for info in infos if info.filename.rpartition("/")[2] == "data.pkl"]
+            if any(info.file_size > _LARGEST_PICKLE for info in described):
+                return "a description far longer than that of any weights"
+            pickles = [archive.read(info) for info in described]
         return next((fault for data in pickles if (fault := _size_fault(data, sizes))), "")
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+
+
+def plain_fault(path: Path) -> str:
+    """What is wrong with a file of torch's older format, which is no archive; ``""`` if nothing that is seen here."""
+    if not path.stat().st_size:
+        return "the file is empty"
+    with path.open("rb") as file:
+        for number in range(_LEGACY_PICKLES):
+            try:
+                _InertUnpickler(file).load()
+            except Exception as error:  # damaged pickles raise anything
+                ended = isinstance(error, EOFError) and number > 0  # one bare pickle: torch says what it thinks of that
+                return "" if ended else f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _size_fault(data: bytes, sizes: Mapping[str, int]) -> str:
@@ -63,12 +86,37 @@ def _size_fault(data: bytes, sizes: Mapping[str, int]) -> str:
     return ""
 
 
-class _InertUnpickler(pickle.Unpickler):
-    """Reads which storages a pickle names. Every class and function in it becomes a stand-in that does nothing."""
+class _NestedError(ValueError):
+    """A tuple that holds itself over and over."""
 
-    def __init__(self, file: io.BytesIO) -> None:
+
+class _InertUnpickler(pickle._Unpickler):
+    """Reads which storages a pickle names. Every class and function in it becomes a stand-in that does nothing.
+
+    Tuples are weighed as they are made: of a tuple that holds another one twice, which holds another one twice, and so
+    on, a hundred bytes take Python longer to hash than the universe is old, and one that is nested deeply enough
+    crashes it. Only Python's own unpickler written in Python lets them be seen.
+    """
+
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
         self.storages: list[tuple[str, str, int]] = []
+        self._weights: dict[int, tuple[tuple[object, ...], int, int]] = {}
+
+    def _make_tuple(self, code: int) -> None:
+        pickle._Unpickler.dispatch[code](self)  # type: ignore[arg-type]
+        made = self.stack[-1]  # type: ignore[attr-defined]
+        inner = [self._weights[id(item)][1:] for item in made if id(item) in self._weights]
+        depth = 1 + max((depth for depth, _ in inner), default=0)
+        width = len(made) + sum(width for _, width in inner)
+        if depth > _DEEPEST_TUPLE or width > _WIDEST_TUPLE:
+            raise _NestedError("tuples within tuples, far more than any weights need")
+        self._weights[id(made)] = (made, depth, width)  # kept, so that nothing else gets its id
+
+    for _code in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
+        dispatch[_code[0]] = partial(_make_tuple, code=_code[0])
 
     def find_class(self, module: str, name: str) -> Any:
         return type(name, (_Inert,), {"__module__": module})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medai.bundles import configs
-from medai.bundles.pickles import COMPILED, names_in, zip_fault
+from medai.bundles.pickles import COMPILED, names_in, plain_fault, zip_fault
 from medai.errors import BundleError, BundleFormatError, DependencyError, MaliciousBundleError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _pickle(path: Path, name: str) -> Any:
     import torch
 
     zipped = zipfile.is_zipfile(path)
-    fault = zip_fault(path) if zipped else _empty(path)
+    fault = zip_fault(path) if zipped else plain_fault(path)
     if fault == COMPILED:
         raise BundleFormatError(
             f"The model '{name}' cannot be loaded.",
@@ -163,10 +163,6 @@ def _pickle(path: Path, name: str) -> Any:
         raise
     except Exception as error:  # damaged pickles raise anything from EOFError to KeyError
         raise _broken(path, name, f"{type(error).__name__}: {error}") from error
-
-
-def _empty(path: Path) -> str:
-    return "" if path.stat().st_size else "the file is empty"
 
 
 def _state_dict(content: Any, path: Path, root: Path) -> dict[str, Tensor]:

@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from medai.cli.outcome import EXIT_CODES, ExitCode, errors, guarded, output
+from medai.cli.outcome import EXIT_CODES, ExitCode, errors, guarded, hushed, output
+from medai.errors import BundleError, InputError
 
 if TYPE_CHECKING:
     from medai.bundles.description import Description
@@ -54,18 +55,27 @@ def list_models(as_json: AsJson = False, debug: Debug = False) -> None:
 def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show what a model is for, what it needs and gives, and under which terms."""
     with guarded(debug=debug):
-        from medai.bundles.description import describe
-        from medai.bundles.library import find
+        from medai.bundles.library import described, find
+        from medai.bundles.trust import concerns, is_trusted
 
-        model = describe(find(name))
+        model = described(find(name))
+        try:
+            reasons = concerns(model.root)
+        except BundleError:  # it cannot even be read, which is its problem already
+            reasons = ()
         if as_json:
-            output().print(json.dumps(_record(model), ensure_ascii=False))
+            output().print(json.dumps({**_record(model), "concerns": reasons}, ensure_ascii=False))
             return
         console = output()
         console.print(Text(model.title or model.name, style="bold").append(f" {model.version}", style="default"))
         for title, text in _facts(model).items():
             if text:
                 console.print(Text(f"{title + ':':14}", style="bold").append(text, style="default"))
+        if reasons:
+            trusted = "you have trusted it" if is_trusted(model.root) else "nobody has trusted it yet"
+            console.print(Text(f"What it does on its own ({trusted}):", style="bold"))
+            for reason in reasons:
+                console.print(f"  - {reason}")
 
 
 @app.command()
@@ -80,7 +90,8 @@ def verify(
         from medai.bundles.library import find
         from medai.bundles.verify import verify as check
 
-        report = check(find(name), run_network=network)
+        with hushed():
+            report = check(find(name), run_network=network)
         if as_json:
             checks = [vars(item) for item in report.checks]
             output().print(json.dumps({"name": name, "ok": report.ok, "checks": checks}, ensure_ascii=False))
@@ -119,6 +130,27 @@ def trust(name: Name, debug: Debug = False) -> None:
         from medai.bundles.trust import trust as remember
 
         output().print(f"{name} is trusted as long as its files stay as they are (SHA-256 {remember(find(name))}).")
+
+
+@app.command()
+def pin(
+    name: Name,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the list of hashes that it has.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Write down the hashes of a model of your own (SHA256SUMS), so that later changes are noticed."""
+    with guarded(debug=debug):
+        from medai.bundles.integrity import is_pinned, write_pins
+        from medai.bundles.library import find
+
+        root = find(name)
+        if is_pinned(root) and not replace:
+            raise InputError(
+                f"The model '{root.name}' has a list of hashes already.",
+                "It says which files were published.",
+                "If the changes are yours, replace the list with --replace.",
+            )
+        output().print(f"{name} is pinned: {write_pins(root)}")
 
 
 app.info.epilog = EXIT_CODES

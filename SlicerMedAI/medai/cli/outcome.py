@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -108,6 +110,19 @@ def guarded(*, debug: bool) -> Iterator[None]:
     except Exception as error:
         show(explained(error), errors(), debug=debug)
         raise typer.Exit(ExitCode.FAILED) from None
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep what libraries warn of while they are imported (plugins that are not there) out of a person's sight."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def errors() -> Console:

@@ -173,7 +173,7 @@ def _one(task: Task, choices: _Choices, listener: Listener) -> tuple[Result, tup
     images: list[Volume | Series] = [read(path, choices.series) for path in task.inputs]
     job = prepare(images, choices.model, **choices.parameters)
     result = default_worker().submit(job).wait(listener)
-    return result, write(result, task.target)
+    return result, write(result, task.target, keep=task.inputs)
 
 
 def _make_folders(tasks: list[Task]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medai.dicom.deflated import check_deflated
 from medai.errors import InputError, ReadError
 
 # Objects with pixels that are no images of the patient, or that are placed by rules of their own.
@@ -143,6 +144,7 @@ def _header(file: Path) -> Any | None:
     marked = start[128:] == b"DICM"
     if not marked and not _like_dicom(start):
         return None
+    check_deflated(file)
     try:
         header = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
         kind = header.get("SOPClassUID") or getattr(header, "file_meta", {}).get("MediaStorageSOPClassUID")

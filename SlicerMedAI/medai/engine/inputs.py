@@ -57,7 +57,8 @@ def check_contrast(volume: Volume) -> None:
     if volume.array.min() == volume.array.max():
         raise InputError(
             f"There is nothing to see in '{volume.name}', or in the chosen region of it.",
-            f"All of its {volume.array.size} voxels have the value {volume.array.flat[0]:g}.",
+            f"{'Its only voxel has' if volume.array.size == 1 else f'All of its {volume.array.size} voxels have'} "
+            f"the value {volume.array.flat[0]:g}.",
             "Choose another image, or place the region on the structure of interest.",
         )
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medai.errors import BundleFormatError
+from medai.errors import BundleFormatError, InputError
+from medai.files.detached import check_detached
 from medai.volume import Volume
+
+_MOST_VOXELS = 256**3  # of one image; a template is coarse
+_MOST_SIDES = 32  # every one is searched for in the whole image; a spine has 26 vertebrae
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def read_template(root: Path) -> RegionTemplate:
     Raises
     ------
     BundleFormatError
-        When the bundle brings no template, or one that cannot be read.
+        When the bundle brings no template, one that cannot be read, or one far larger than any structure needs.
     """
     import SimpleITK as sitk  # here, so that opening a panel does not load it
 
@@ -70,7 +75,12 @@ def read_template(root: Path) -> RegionTemplate:
         entry = metadata["medai"]["region"]
         path = (root / entry["template"]).resolve()
         path.relative_to(root.resolve())  # a template outside the bundle is not the bundle's
-        image = sitk.ReadImage(str(path))
+        check_detached(path)
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        _check_size(math.prod(reader.GetSize()), len(entry["sides"]))
+        image = reader.Execute()
         array = sitk.GetArrayFromImage(image)
         affine = np.diag([*image.GetSpacing(), 1.0])
         r, a, s = (float(edge) for edge in entry["size_mm"])
@@ -79,10 +89,15 @@ def read_template(root: Path) -> RegionTemplate:
         return RegionTemplate(
             Volume(array[..., 0], affine), array[..., 1] > 0.5, (r, a, s), sides, (least, greatest), entry["min_score"]
         )
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, InputError) as error:
         raise BundleFormatError(
             "This model cannot find its region by itself.",
             "Its bundle brings no region template that can be read.",
             "Draw a region around the structure of interest.",
             details=f"{root}: {error}",
         ) from error
+
+
+def _check_size(voxels: int, sides: int) -> None:
+    if voxels > _MOST_VOXELS or sides > _MOST_SIDES:
+        raise ValueError(f"{voxels} voxels and {sides} sides are more than {_MOST_VOXELS} and {_MOST_SIDES}")

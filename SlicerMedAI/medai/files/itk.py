@@ -39,8 +39,8 @@ def read_with_itk(path: Path) -> Volume | Series:
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
-        _check(path, reader)
-        _check_deflated(path)
+        claimed = _check(path, reader)
+        _check_deflated(path, claimed)
         image = reader.Execute()
     except (RuntimeError, zlib.error) as error:
         raise _explained(path, str(error)) from error
@@ -68,7 +68,8 @@ def read_with_itk(path: Path) -> Volume | Series:
     )
 
 
-def _check(path: Path, reader: Any) -> None:
+def _check(path: Path, reader: Any) -> int:
+    """Refuse what cannot be used; how many bytes of voxels the header claims."""
     import SimpleITK as sitk
 
     kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
@@ -84,22 +85,24 @@ def _check(path: Path, reader: Any) -> None:
             "An image has up to three, and one more for time.",
             "Save the part that you need as an image of its own.",
         )
+    components = reader.GetNumberOfComponents()
+    shape = (*reader.GetSize(), *([components] if components > 1 else []))
+    claimed: int = math.prod(shape) * _voxel_bytes(kind)
     if formats.suffix(path) in formats.PICTURE:
-        # Each compresses in its own way, so only memory is asked for.
-        check_memory(path, math.prod((*reader.GetSize(), reader.GetNumberOfComponents(), _voxel_bytes(kind))))
-        return
-    stored, compressed = _stored(path)
-    shape = (*reader.GetSize(), reader.GetNumberOfComponents())
-    check_claim(path, shape, _voxel_bytes(kind), stored_bytes=stored, compressed=compressed)
+        check_memory(path, claimed)  # each compresses in its own way, so only memory is asked for
+    else:
+        stored, compressed = _stored(path)
+        check_claim(path, shape, _voxel_bytes(kind), stored_bytes=stored, compressed=compressed)
+    return claimed
 
 
-def _check_deflated(path: Path) -> None:
+def _check_deflated(path: Path, claimed: int) -> None:
     """Compare the checksum that ends compressed MetaImage voxels; MetaIO does not.
 
     Raises
     ------
     zlib.error
-        When they differ.
+        When they differ, or more than the `claimed` bytes unfold.
     """
     if formats.suffix(path) != ".mha":
         return
@@ -108,9 +111,11 @@ def _check_deflated(path: Path) -> None:
         while fields[-1] and not fields[-1].lower().startswith(b"elementdatafile"):
             fields.append(file.readline(4096))
         if any(line.lower().split() == [b"compresseddata", b"=", b"true"] for line in fields):
-            inflate = zlib.decompressobj()
-            while chunk := file.read(1 << 18):
-                inflate.decompress(chunk)
+            inflate, unfolded = zlib.decompressobj(), 0
+            while (chunk := inflate.unconsumed_tail or file.read(1 << 18)) and not inflate.eof:
+                unfolded += len(inflate.decompress(chunk, 1 << 18))
+                if unfolded > claimed:
+                    raise zlib.error("more voxels than the header describes")
 
 
 def _voxel_bytes(kind: str) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 from medai.errors import InputError, ReadError
 from medai.files.claims import check_claim
-from medai.files.formats import stem
-from medai.volume import Affine, Series, Volume
+from medai.files.formats import stem, suffix
+from medai.volume import Affine, Series, Volume, corners
 
 _MOST_TRAILING = 1 << 28  # bytes after the last voxel; a file of zeros deflates to nothing and inflates for hours
 _TIME_UNITS = {"sec": ("s", 1.0), "msec": ("ms", 1.0), "usec": ("ms", 1e-3)}
@@ -37,10 +38,12 @@ def read_nifti(path: Path) -> Volume | Series:
 
     try:
         # No memory map: Windows would lock the file for as long as the voxels live.
-        image = nib.load(path, mmap=False)
-        _check(path, image)
-        affine = _affine(image)
-        array = _checked_voxels(path, image)
+        with _silence():
+            image = nib.load(path, mmap=False)
+            _check(path, image)
+            notes = _two_places(path, image)
+            affine = _affine(image)
+            array = _checked_voxels(path, image)
     except (ImageFileError, HeaderDataError, EOFError, zlib.error, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's fault, not the file's
@@ -52,12 +55,24 @@ def read_nifti(path: Path) -> Volume | Series:
         ) from error
     name, identity = stem(path), str(path)
     if array.ndim == 4 and array.shape[0] > 1 and not _is_vector(image):
-        frames = tuple(Volume(frame, affine, f"{name} {n}", id=identity) for n, frame in enumerate(array))
+        frames = tuple(Volume(frame, affine, f"{name} {n}", id=identity, notes=notes) for n, frame in enumerate(array))
         index, unit = _times(image, len(frames))
         return Series(frames, index, unit, name, identity)
     if array.ndim == 4:
         array = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
-    return Volume(array, affine, name, id=identity)
+    return Volume(array, affine, name, id=identity, notes=notes)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """nibabel prints what it mends in a header; what matters of that is said in this module's own words."""
+    from nibabel.imageglobals import logger
+
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _is_vector(image: Any) -> bool:
@@ -86,6 +101,28 @@ def _check(path: Path, image: Any) -> None:
     compressed = source.name.lower().endswith(".gz")
     stored = source.stat().st_size - (0 if compressed else int(image.dataobj.offset))
     check_claim(path, shape, dtype.itemsize, stored_bytes=max(stored, 0), compressed=compressed)
+
+
+def _two_places(path: Path, image: Any) -> tuple[str, ...]:
+    """What to tell of a file whose two matrices, sform and qform, put it at different places."""
+    from nibabel.spatialimages import HeaderDataError
+
+    header = image.header
+    if not hasattr(image, "get_sform") or int(header["sform_code"]) == 0 or int(header["qform_code"]) == 0:
+        return ()
+    shape = (*image.shape, 1, 1)[:3][::-1]
+    try:
+        sform, qform = (corners(matrix, shape) for matrix in (image.get_sform(), image.get_qform()))
+    except (HeaderDataError, ValueError):  # a damaged matrix that nobody uses
+        return ()
+    apart = float(np.linalg.norm(sform - qform, axis=1).max())
+    if not apart >= 0.5 * float(np.abs(header.get_zooms()[:3]).min()):  # a zero or invalid matrix is told elsewhere
+        return ()
+    used = "qform" if np.array_equal(_affine(image), image.get_qform()) else "sform"
+    note = (
+        f"'{path.name}' says twice where it lies in the patient, up to {apart:.3g} mm apart; MONAI and this result use "
+    )
+    return (f"{note}its {used}, other programs may use the other one.",)
 
 
 def _affine(image: Any) -> Affine:
@@ -195,6 +232,19 @@ def _set_qform(header: Any, affine: Affine) -> bool:
     header.set_qform(affine, code="scanner", strip_shears=True)
     edges = np.linalg.norm(affine[:3, :3], axis=0)
     return bool((np.abs(header.get_qform() - affine)[:3, :3] <= 1e-4 * edges).all())
+
+
+def sidecar_of(target: Path) -> Path:
+    """Where the JSON file beside a NIfTI file goes: never in the place of one that somebody else has made (BIDS)."""
+    name = target.name[: -len(suffix(target))]
+    beside = target.with_name(f"{name}.json")
+    try:
+        theirs = "provenance" not in json.loads(beside.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return beside
+    except (OSError, ValueError, TypeError):
+        theirs = True
+    return target.with_name(f"{name}.medai.json") if theirs else beside
 
 
 def write_sidecar(target: Path, content: Mapping[str, object]) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.files.itk import LPS_TO_RAS
-from medai.result import Code, Labelmap, Segment
+from medai.result import Labelmap
+from medai.terminology import terminology_entry
 from medai.volume import Affine
 
 _TYPES = {
@@ -23,10 +24,6 @@ _TYPES = {
     "u8": "uint64", "i8": "int64", "f4": "float", "f8": "double",
 }  # fmt: skip
 _CHUNK = 1 << 24
-_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
-_REGION_CONTEXT = "Anatomic codes - DICOM master list"
-_ANATOMY = Code("SCT", "123037004", "Anatomical Structure")
-_TISSUE = Code("SCT", "85756007", "Tissue")
 
 
 def write_nrrd(
@@ -98,23 +95,9 @@ def segmentation_keys(labelmap: Labelmap) -> dict[str, str]:
             f"Segment{number}_LabelValue": str(segment.value),
             f"Segment{number}_Layer": str(segment.layer),
             f"Segment{number}_Extent": extent,
-            f"Segment{number}_Tags": _tags(segment),
+            f"Segment{number}_Tags": f"Segmentation.Status:inprogress|TerminologyEntry:{terminology_entry(segment)}|",
         }
     return keys
-
-
-def _tags(segment: Segment) -> str:
-    """Terminology as Slicer serializes it; without codes "Tissue", as in Slicer, so that DICOM export works."""
-    kind = segment.type or _TISSUE
-    category = segment.category or (_ANATOMY if segment.type else _TISSUE)
-    triples = "~".join(_triple(code) for code in (category, kind, segment.modifier))
-    return f"Segmentation.Status:inprogress|TerminologyEntry:{_CONTEXT}~{triples}~{_REGION_CONTEXT}~^^~^^|"
-
-
-def _triple(code: Code | None) -> str:
-    # The separators of the format itself cannot be part of a code.
-    parts = (code.scheme, code.value, code.meaning) if code else ("", "", "")
-    return "^".join("".join(" " if c in "^~|" else c for c in part) for part in parts)
 
 
 def _point(vector: NDArray[np.float64]) -> str:

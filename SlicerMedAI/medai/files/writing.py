@@ -8,8 +8,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,15 @@ from medai.files import formats
 from medai.result import Item, Labelmap, Provenance, Result, Segment, Table
 from medai.volume import Volume
 
+Writers = Mapping[Path, Callable[[Path], None]]
+
 
 def write(
-    item: Item | Result, path: str | os.PathLike[str], *, provenance: Provenance | None = None
+    item: Item | Result,
+    path: str | os.PathLike[str],
+    *,
+    provenance: Provenance | None = None,
+    keep: Collection[Path] = (),
 ) -> tuple[Path, ...]:
     """Write a result, or one item of it.
 
@@ -34,9 +40,12 @@ def write(
     path : path
         The ending chooses the format: ``.seg.nrrd`` (Slicer segmentation), ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``
         for labelmaps and volumes, ``.csv`` and ``.json`` for tables. An existing file is replaced only once the new
-        one is complete.
+        one is complete; of a link, the file that it leads to.
     provenance : Provenance, optional
-        Goes into the header (NIfTI has no room for it: into ``NAME.json`` beside it); a `Result` brings its own.
+        Goes into the header (NIfTI has no room for it: into ``NAME.json`` beside it, or ``NAME.medai.json`` where
+        somebody else's file has that name); a `Result` brings its own.
+    keep : collection of Path
+        Files that must not be replaced, such as the image that the result was made from.
 
     Returns
     -------
@@ -46,16 +55,21 @@ def write(
     Raises
     ------
     WriteError
-        When the format is unknown or cannot hold the item, the folder is missing or read-only, or the disk is full.
-        Then no new file is left, and what was there before still is.
+        When the format is unknown or cannot hold the item, the folder is missing or read-only, the disk is full, or a
+        file in `keep` is in the way. Then no new file is left, and what was there before still is.
     """
     target = Path(path)
     if isinstance(item, Result) and item.frames:
         targets = [numbered(target, n) for n in range(len(item.frames))]
-        return tuple(file for frame, to in zip(item.frames, targets, strict=True) for file in write(frame, to))
+        pairs = zip(item.frames, targets, strict=True)
+        return tuple(file for frame, to in pairs for file in write(frame, to, keep=keep))
     if isinstance(item, Result):
-        return write(_fitting(item, target), target, provenance=provenance or item.provenance)
-    return _write_one(item, target, provenance)
+        return write(_fitting(item, target), target, provenance=provenance or item.provenance, keep=keep)
+    writers = _writers(item, target, provenance)
+    with _explained(target):
+        for place in writers:
+            _check_kept(place, keep)
+    return write_together(target, writers)
 
 
 def numbered(target: Path, frame: int) -> Path:
@@ -76,8 +90,9 @@ def check_target(path: str | os.PathLike[str]) -> None:
     if formats.suffix(target) not in (*formats.WRITABLE_IMAGE, *formats.TABLE):
         raise _unfit(target, f"There is no format for files ending in '{target.suffix}'.")
     with _explained(target):
-        _check_replaceable(target)
-        with tempfile.TemporaryFile(prefix=".medai-", dir=target.parent):
+        place = _behind_links(target)
+        _check_replaceable(place)
+        with tempfile.TemporaryFile(prefix=".medai-", dir=place.parent):
             pass
 
 
@@ -91,7 +106,8 @@ def _fitting(result: Result, target: Path) -> Item:
     raise _unfit(target, "The result holds nothing of that kind.")
 
 
-def _write_one(item: Item, target: Path, provenance: Provenance | None) -> tuple[Path, ...]:
+def _writers(item: Item, target: Path, provenance: Provenance | None) -> Writers:
+    """What to write where: the file itself, and what has no room in it."""
     ending = formats.suffix(target)
     keys = provenance.attributes() if provenance else {}
     if isinstance(item, Table) and ending in formats.TABLE:
@@ -99,12 +115,12 @@ def _write_one(item: Item, target: Path, provenance: Provenance | None) -> tuple
 
         table = item
         if ending == ".csv":
-            return _replace(target, {target: lambda file: write_csv(file, table)})
-        return _replace(target, {target: lambda file: write_json(file, table, provenance)})
+            return {target: lambda file: write_csv(file, table)}
+        return {target: lambda file: write_json(file, table, provenance)}
     if isinstance(item, Labelmap) and ending in formats.WRITABLE_IMAGE:
-        return _write_labelmap(item, target, ending, keys)
+        return _labelmap_writers(item, target, ending, keys)
     if isinstance(item, Volume) and ending in formats.WRITABLE_IMAGE and ending not in formats.SEGMENTATION:
-        return _write_array(item.array, item, target, keys)
+        return _array_writers(item.array, item, target, keys)
     raise _unfit(target, f"A {type(item).__name__.lower()} cannot be stored in a file ending in '{ending}'.")
 
 
@@ -116,7 +132,7 @@ def _unfit(target: Path, why: str) -> WriteError:
     )
 
 
-def _write_labelmap(labelmap: Labelmap, target: Path, ending: str, keys: Mapping[str, str]) -> tuple[Path, ...]:
+def _labelmap_writers(labelmap: Labelmap, target: Path, ending: str, keys: Mapping[str, str]) -> Writers:
     layers = labelmap.layers
     array: NDArray[np.generic] = layers[0] if len(layers) == 1 else np.moveaxis(layers, 0, -1)
     if ending in formats.SEGMENTATION:
@@ -124,40 +140,36 @@ def _write_labelmap(labelmap: Labelmap, target: Path, ending: str, keys: Mapping
 
         fields = {**segmentation_keys(labelmap), **keys}
         smallest = _storable(array)
-        return _replace(
-            target,
-            {target: lambda f: write_nrrd(f, smallest, labelmap.affine, keys=fields, component_kind="list")},
-        )
+        return {target: lambda f: write_nrrd(f, smallest, labelmap.affine, keys=fields, component_kind="list")}
     names = {"segments": [_described(segment) for segment in labelmap.segments]}
-    return _write_array(array, labelmap, target, keys, names)
+    return _array_writers(array, labelmap, target, keys, names)
 
 
-def _write_array(
+def _array_writers(
     array: NDArray[np.generic],
     item: Labelmap | Volume,
     target: Path,
     keys: Mapping[str, str],
     sidecar: Mapping[str, object] | None = None,
-) -> tuple[Path, ...]:
+) -> Writers:
     stored, affine, ending = _storable(array), item.affine, formats.suffix(target)
     if ending in formats.NIFTI:
-        from medai.files.nifti import write_nifti, write_sidecar
+        from medai.files.nifti import sidecar_of, write_nifti, write_sidecar
 
-        beside = target.with_name(f"{target.name[: -len(ending)]}.json")
         content = {"name": item.name, **(sidecar or {}), "provenance": dict(keys)}
         vector = isinstance(item, Volume)
         files: dict[Path, Callable[[Path], None]] = {target: lambda f: write_nifti(f, stored, affine, vector=vector)}
         if sidecar or keys:
-            files[beside] = lambda f: write_sidecar(f, content)
-        return _replace(target, files)
+            files[sidecar_of(target)] = lambda f: write_sidecar(f, content)
+        return files
     extra = {**keys, **({"MedAI.Segments": json.dumps(sidecar["segments"])} if sidecar else {})}
     if ending == ".mha":
         from medai.files.metaimage import write_metaimage
 
-        return _replace(target, {target: lambda f: write_metaimage(f, stored, affine, keys=extra)})
+        return {target: lambda f: write_metaimage(f, stored, affine, keys=extra)}
     from medai.files.nrrd import write_nrrd
 
-    return _replace(target, {target: lambda f: write_nrrd(f, stored, affine, keys=extra)})
+    return {target: lambda f: write_nrrd(f, stored, affine, keys=extra)}
 
 
 def _storable(array: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -186,20 +198,37 @@ def _described(segment: Segment) -> dict[str, object]:
     }
 
 
-def _replace(target: Path, writers: Mapping[Path, Callable[[Path], None]]) -> tuple[Path, ...]:
+def write_together(target: Path, writers: Writers) -> tuple[Path, ...]:
     """Write every file beside its place under another name, then put all of them in place.
 
     The folder for them is made in the target's own folder: only within one file system is a rename all or nothing.
     """
-    with _explained(target), tempfile.TemporaryDirectory(prefix=".medai-", dir=target.parent) as folder:
-        ready = {to: Path(folder) / to.name for to in writers}
+    with _explained(target), ExitStack() as stack:
+        ready = {}
         for to, writer in writers.items():
-            writer(ready[to])
-        for to in ready:
-            _check_replaceable(to)
-        for to, file in ready.items():
-            file.replace(to)
+            place = _behind_links(to)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".medai-", dir=place.parent))
+            ready[place] = Path(folder) / to.name
+            writer(ready[place])
+        for place in ready:
+            _check_replaceable(place)
+        for place, file in ready.items():
+            file.replace(place)
     return tuple(writers)
+
+
+def _behind_links(target: Path) -> Path:
+    """Where a link leads, whether or not there is a file yet: a rename would put the file in the link's own place."""
+    return Path(os.path.realpath(target)) if target.is_symlink() else target
+
+
+def _check_kept(place: Path, keep: Collection[Path]) -> None:
+    if place.exists() and any(kept.exists() and kept.samefile(place) for kept in keep):
+        raise WriteError(
+            f"The result was not written to '{place}'.",
+            "That file is the image itself, which the result would replace.",
+            "Choose another file name or folder.",
+        )
 
 
 def _check_replaceable(target: Path) -> None:
@@ -221,7 +250,7 @@ def _explained(target: Path) -> Iterator[None]:
 
 
 def _from_os(target: Path, error: OSError) -> WriteError:
-    folder = target.parent.resolve()
+    folder = _behind_links(target).parent.resolve()
     what = f"The result could not be written to '{target}'."
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         free = shutil.disk_usage(folder).free / 2**20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import traceback
 
@@ -75,6 +76,7 @@ def explain_exception(error: BaseException) -> MedAIError:
     torch_says_so = type(error).__name__ == "OutOfMemoryError"
     if (
         isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
         or torch_says_so
         or (isinstance(error, RuntimeError) and mentions_memory(str(error)))
     ):

@@ -17,14 +17,18 @@ import sys
 if sys.platform != "win32":
     import _posixshmem  # type: ignore[import-not-found]
 
-# What a full or missing shared memory looks like; the caller then sends the bytes through the socket.
+# What a full, missing or forbidden shared memory looks like; the caller then sends the bytes through the socket.
 _NO_ROOM = (
     errno.ENOSPC,
+    errno.EDQUOT,
     errno.ENOMEM,
     errno.EFBIG,
     errno.EMFILE,
     errno.ENFILE,
     errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EEXIST,  # somebody else's block of that name
     errno.ENOENT,
     errno.ENOSYS,
 )

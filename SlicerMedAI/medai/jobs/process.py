@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medai.errors import DependencyError
+from medai.errors import DependencyError, JobError
 from medai.jobs.channel import SECRET_BYTES, Channel, Listener
 from medai.jobs.failures import missing_package
 from medai.jobs.memory import unlink
@@ -24,6 +25,7 @@ from medai.jobs.names import ADDRESS_VARIABLE, LOG_NAME, input_name, output_name
 
 PYTHON_VARIABLE = "MEDAI_PYTHON"
 _TAIL_BYTES = 16 * 1024
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
 
 
 def python_executable() -> Path:
@@ -86,6 +88,8 @@ class Process:
     ------
     DependencyError
         When the program cannot be started, or psutil is not installed.
+    JobError
+        When there is no room for its temporary folder, or the system gives no more processes or sockets.
     """
 
     def __init__(self, executable: Path) -> None:
@@ -98,10 +102,13 @@ class Process:
         self.number = 0
         self.warm = False
         self.channel: Channel | None = None
-        # Also the child's working directory: `-m` puts that first on its path, so it must hold nobody's modules.
-        self._folder = Path(tempfile.mkdtemp(prefix="medai-"))
         expected, answer = secrets.token_bytes(SECRET_BYTES), secrets.token_bytes(SECRET_BYTES)
-        self._listener = Listener(expected, answer)
+        try:
+            # Also the child's working directory: `-m` puts that first on its path, so it must hold nobody's modules.
+            self._folder = Path(tempfile.mkdtemp(prefix="medai-"))
+            self._listener = Listener(expected, answer)
+        except OSError as error:
+            raise _not_prepared(error) from error
         environment = dict(os.environ)
         root = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
@@ -126,6 +133,8 @@ class Process:
         except OSError as error:
             self._listener.close()
             shutil.rmtree(self._folder, ignore_errors=True)
+            if error.errno in _NO_ROOM:
+                raise _not_prepared(error) from error
             raise DependencyError(
                 "The Python program that runs models could not be started.",
                 f"'{executable}' is missing or may not be run.",
@@ -198,6 +207,16 @@ class Process:
         if self.channel is not None:
             self.channel.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _not_prepared(error: OSError) -> JobError:
+    return JobError(
+        "The program that runs the model could not be started.",
+        f"Nothing can be written to the folder for temporary files, or the system's limits are reached: "
+        f"{error.strerror or error}.",
+        "Free some disk space, close other programs, or set the environment variable TMPDIR to another folder.",
+        details=repr(error),
+    )
 
 
 def _windows_flags() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -80,6 +81,11 @@ class Worker:
     def pid(self) -> int | None:
         """Process id of the running worker process, None when there is none."""
         return self._process.pid if self._process else None
+
+    @property
+    def warm(self) -> bool:
+        """Whether the worker process has imported all it needs; tell it by `pump`."""
+        return self._process is not None and self._process.warm
 
     @property
     def busy(self) -> bool:
@@ -177,6 +183,12 @@ class Worker:
             except ClosedError:
                 self._died(process)
                 return
+            except MemoryError:
+                # There is no room for the result here, so what the process says cannot be understood any further.
+                process.kill()
+                self._finish(out_of_memory("while receiving the result"))
+                self._drop()
+                return
             for message in messages:
                 self._hear(process, message)
 
@@ -204,14 +216,17 @@ class Worker:
     def _take(self, process: Process, parcel: Any, buffers: list[bytearray]) -> None:
         try:
             outcome, _ = unpack(parcel, buffers, copy=True)
-        except OSError as error:
-            # Only on Windows, where a block ends with the process that made it.
-            outcome = WorkerDiedError(
-                "The result was lost.",
-                "The program that runs the model ended while handing it over.",
-                "Try again.",
-                details=str(error),
-            )
+        except (MemoryError, OSError) as error:
+            if isinstance(error, MemoryError) or error.errno == errno.ENOMEM:
+                outcome = out_of_memory("while taking over the result")
+            else:
+                # Only on Windows, where a block ends with the process that made it.
+                outcome = WorkerDiedError(
+                    "The result was lost.",
+                    "The program that runs the model ended while handing it over.",
+                    "Try again.",
+                    details=str(error),
+                )
         except Exception as error:  # whatever a foreign task has sent
             outcome = JobError(
                 "The result could not be read.",

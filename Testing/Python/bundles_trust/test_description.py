@@ -188,7 +188,7 @@ def test_the_channels_of_several_images_count_together(make_bundle, some_metadat
 def test_a_model_that_classifies_is_no_model_that_segments(make_bundle, some_metadata):
     some_metadata["task"] = "Breast density classification"
     some_metadata["name"] = "Breast density"
-    assert describe(make_bundle(metadata=some_metadata)).task == "other"
+    assert describe(make_bundle(metadata=some_metadata)).task == "classify"
 
 
 def test_the_shipped_models_describe_themselves():

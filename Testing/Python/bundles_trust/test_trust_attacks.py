@@ -104,6 +104,7 @@ NOT_TRUSTED: dict[str, dict[str, Any]] = {
     "files listed while it runs": {"imports": ["$import glob"], "inferer": "$glob.glob('*')"},
     "a folder made while it runs": {**OS, "inferer": "$os.makedirs('x')"},
     "a log written while it runs": {"inferer": {"_target_": "monai.handlers.LogfileHandler", "output_dir": "x"}},
+    "weights cached in a folder of its choice": {"inferer": {"_target_": "LearningRateFinder", "cache_dir": "x"}},
     "a dataset read while it runs": {"inferer": "@dataset"},
     "a server on the network": {"inferer": "$os.path.join('//server/share', 'x')", **OS},
     "weights from the network": {"network_def": {"_target_": "ResNetFeatures", "model_name": "x", "pretrained": True}},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,110 +13,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from small_bundles import PAIR, TINY, write_bundle
+
 SOURCE = Path(__file__).resolve().parents[3] / "SlicerMedAI"
-
-
-def config(channels: int) -> dict[str, object]:
-    network = {
-        "_target_": "UNet",
-        "spatial_dims": 3,
-        "in_channels": channels,
-        "out_channels": 3,
-        "channels": [8, 8],
-        "strides": [2],
-    }
-    return {
-        "bundle_root": ".",
-        "device": "$torch.device('cpu')",
-        "network_def": network,
-        "network": "$@network_def.to(@device)",
-        "preprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True},
-                {"_target_": "NormalizeIntensityd", "keys": "image"},
-            ],
-        },
-        "dataset": {"_target_": "Dataset", "data": [], "transform": "@preprocessing"},
-        "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1},
-        "inferer": {"_target_": "SlidingWindowInferer", "roi_size": [16, 16, 16], "overlap": 0.25},
-        "postprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
-                {"_target_": "SaveImaged", "keys": "pred", "output_dir": "eval"},
-            ],
-        },
-        "evaluator": {
-            "_target_": "SupervisedEvaluator",
-            "device": "@device",
-            "val_data_loader": "@dataloader",
-            "network": "@network",
-            "inferer": "@inferer",
-            "postprocessing": "@postprocessing",
-        },
-        "run": ["$@evaluator.run()"],
-    }
-
-
-def metadata(channels: int) -> dict[str, object]:
-    labels = {"0": "background", "1": "left thing", "2": "right thing"}
-    return {
-        "version": "0.3.0",
-        "monai_version": "1.6.1",
-        "pytorch_version": "2.4.0",
-        "numpy_version": "1.26.0",
-        "task": "segmentation",
-        "name": "Tiny",
-        "description": "Tells nothing, quickly.",
-        "authors": "A. Test",
-        "copyright": "nobody",
-        "network_data_format": {
-            "inputs": {
-                "image": {
-                    "type": "image",
-                    "format": "magnitude",
-                    "modality": "MR",
-                    "num_channels": channels,
-                    "spatial_shape": [16, 16, 16],
-                    "dtype": "float32",
-                    "value_range": [-10, 10],
-                    "is_patch_data": True,
-                    "channel_def": {str(n): f"image {n}" for n in range(channels)},
-                }
-            },
-            "outputs": {
-                "pred": {
-                    "type": "image",
-                    "format": "segmentation",
-                    "num_channels": 3,
-                    "spatial_shape": [16, 16, 16],
-                    "dtype": "float32",
-                    "value_range": [0, 1],
-                    "is_patch_data": True,
-                    "channel_def": labels,
-                }
-            },
-        },
-    }
 
 
 @pytest.fixture(scope="session")
 def models_folder(tmp_path_factory) -> Path:
     """Holds U-Nets with eight channels and seeded weights: "tiny" for one image, "pair" for two of one patient."""
-    import torch
-    from monai.networks.nets import UNet
-
     folder = tmp_path_factory.mktemp("models")
-    for name, channels in (("tiny", 1), ("pair", 2)):
-        root = folder / name
-        (root / "configs").mkdir(parents=True)
-        (root / "models").mkdir()
-        (root / "configs" / "inference.json").write_text(json.dumps(config(channels)))
-        (root / "configs" / "metadata.json").write_text(json.dumps(metadata(channels)))
-        (root / "LICENSE").write_text("Apache License 2.0")
-        torch.manual_seed(3)
-        torch.save(UNet(3, channels, 3, (8, 8), (2,)).state_dict(), root / "models" / "model.pt")
+    write_bundle(folder / "tiny", TINY)
+    write_bundle(folder / "pair", PAIR)
     return folder
 
 

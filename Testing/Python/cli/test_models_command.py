@@ -56,6 +56,8 @@ def test_a_model_is_imported_under_a_name_once(medai, models_folder):
     again = medai("models", "import", models_folder / "tiny", "--name", "mine")
     assert again.exit_code == 3
     assert "already" in again.stderr
+    assert "--name" in again.stderr
+    assert "--replace" in again.stderr
     assert medai("models", "import", models_folder / "tiny", "--name", "mine", "--replace").exit_code == 0
 
 
@@ -68,9 +70,49 @@ def test_a_model_with_code_of_its_own_waits_for_trust(medai, models_folder, tmp_
     done = medai("models", "import", tmp_path / "coder")
     assert done.exit_code == 4
     assert "trust" in done.stderr
+    shown = medai("models", "show", "coder").stdout
+    assert "What it does on its own (nobody has trusted it yet):" in shown
+    assert "calls 'scripts.mine.Own'" in shown
     assert medai("models", "trust", "coder").exit_code == 0
     shown = json.loads(medai("models", "show", "coder", "--json").stdout)
     assert shown["problem"] == ""
+    assert "scripts.mine.Own" in shown["concerns"][0]
+    assert "(you have trusted it)" in medai("models", "show", "coder").stdout
+
+
+def test_a_model_without_code_of_its_own_raises_no_concern(medai):
+    assert "on its own" not in medai("models", "show", "tiny").stdout
+    assert json.loads(medai("models", "show", "tiny", "--json").stdout)["concerns"] == []
+
+
+def test_a_model_whose_settings_cannot_be_read_is_still_shown(medai, models_folder, tmp_path):
+    shutil.copytree(models_folder / "tiny", tmp_path / "cut")
+    (tmp_path / "cut" / "configs" / "inference.json").write_text("{")
+    done = medai("models", "show", tmp_path / "cut")
+    assert done.exit_code == 0
+    assert "Problem:" in done.stdout
+    assert "inference.json" in done.stdout
+
+
+def test_pinning_a_model_of_ones_own_makes_later_changes_known(medai, models_folder, tmp_path):
+    root = tmp_path / "mine"
+    shutil.copytree(models_folder / "tiny", root)
+    assert "SHA256SUMS" in medai("models", "pin", root).stdout
+    assert medai("models", "verify", root, "--no-network").exit_code == 0
+    (root / "models" / "model.pt").write_bytes((root / "models" / "model.pt").read_bytes() + b"x")
+    assert "was changed" in medai("models", "verify", root, "--no-network").stdout
+    again = medai("models", "pin", root)
+    assert again.exit_code == 3
+    assert "--replace" in again.stderr
+    assert medai("models", "pin", root, "--replace").exit_code == 0
+    assert medai("models", "verify", root, "--no-network").exit_code == 0
+
+
+def test_libraries_do_not_talk_into_a_report(start_medai):
+    process = start_medai("models", "verify", "tiny")
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, out
+    assert err == ""
 
 
 def test_the_version_is_told(medai):

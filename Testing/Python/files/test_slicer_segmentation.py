@@ -91,7 +91,7 @@ def test_the_reference_geometry_is_kept_for_editing(loaded, a_labelmap):
 def test_terminology_is_written_as_nodes_carry_it(loaded, a_labelmap):
     import vtk
 
-    from medai.mrml.terminology import terminology_entry
+    from medai.terminology import terminology_entry
 
     segmentation = loaded(a_labelmap).GetSegmentation()
     for number, segment in enumerate(a_labelmap.segments):

@@ -127,6 +127,14 @@ def exhaust_memory(job, report):
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+def leave_little_memory(job, report, spare):
+    """From now on, this process gets `spare` bytes more than it has."""
+    import resource
+
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + spare, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
 def fail(job, report):
     raise ValueError("the widget is upside down")
 
