@@ -1,0 +1,96 @@
+"""Tables with a row per visit, as OASIS-2 has them (Marcus et al. 2010, doi 10.1162/jocn.2009.21407)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from medai.errors import InputError
+from medai.training.data.csv_table import column_values, label_values
+from medai.training.data.datalist import DataList
+from medai.training.data.documents import column_titles, read_rows
+from medai.training.data.item import DataItem
+
+SUBJECT, VISIT, DELAY, GROUP = "Subject ID", "Visit", "MR Delay", "Group"
+
+
+def read_longitudinal(
+    path: Path,
+    *,
+    subject: str = SUBJECT,
+    visit: str = VISIT,
+    delay: str = DELAY,
+    group: str = GROUP,
+    name: str = "MRI ID",
+    values: Sequence[str] = (),
+) -> DataList:
+    """Visits of subjects; `DataList.by_patient` gives each subject's in order.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV or TSV file.
+    subject, visit, delay, group, name : str
+        Titles of columns: who, which visit, days since the first, diagnosis, name of the visit. All but `subject` may
+        be absent from the table.
+    values : sequence of str
+        Columns to keep; all others unless given. Numbers where every known cell is one; missing cells become None.
+
+    Returns
+    -------
+    DataList
+        For the task ``"forecast"``: ``"visit"`` and ``"delay"`` (days), ``"label"`` the group's number, and the kept
+        columns under their titles.
+
+    Raises
+    ------
+    InputError
+        When there is no column of subjects, or a subject has the same visit twice.
+    """
+    rows = read_rows(path)
+    titles = list(rows[0]) if rows else []
+    absent = [title for title in (subject, *values) if title not in titles]
+    if absent:
+        raise InputError(
+            f"'{path.name}' has no column '{absent[0]}'.",
+            f"Its columns are {', '.join(titles[:20]) or '(none)'}.",
+            "Name the columns (subject=..., visit=..., delay=..., group=...).",
+        )
+    special = (subject, visit, delay, group, name)
+    kept = list(values) or [title for title in titles if title and title not in special]
+    columns = {title: column_values([row[title] for row in rows]) for title in kept}
+    columns.update(
+        {key: column_values([row[t] for row in rows]) for key, t in (("visit", visit), ("delay", delay)) if t in titles}
+    )
+    labels, names = label_values(rows, [group]) if group in titles else ([None] * len(rows), {})
+    items = [
+        DataItem(
+            row.get(name) or f"{row[subject]} {row.get(visit) or number + 1}",
+            values={**{title: column[number] for title, column in columns.items()}, "label": labels[number]},
+            patient=row[subject],
+        )
+        for number, row in enumerate(rows)
+    ]
+    _check_visits(path, items)
+    return DataList(tuple(items), "forecast", names, root=path.parent, name=path.stem)
+
+
+def is_longitudinal(table: Path) -> bool:
+    """Whether a CSV file has a row per visit of a subject."""
+    titles = set(column_titles(table))
+    return SUBJECT in titles and bool(titles & {VISIT, DELAY})
+
+
+def _check_visits(path: Path, items: Sequence[DataItem]) -> None:
+    seen = set()
+    for item in items:
+        visit = (item.patient, item.values.get("visit", item.name))
+        if not item.patient or visit in seen:
+            raise InputError(
+                f"'{path.name}' has a visit that cannot be placed.",
+                f"'{item.name}' has no subject."
+                if not item.patient
+                else f"Visit {visit[1]} of {item.patient} is there twice.",
+                "Correct the table.",
+            )
+        seen.add(visit)
