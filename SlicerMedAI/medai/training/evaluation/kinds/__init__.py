@@ -1,0 +1,1 @@
+"""From cases to findings, one file per kind of model."""
