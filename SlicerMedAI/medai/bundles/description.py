@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from medai.bundles import configs
-from medai.bundles.labels import input_specs, output_spec, plain_text, segments_of
+from medai.bundles.labels import classes_of, input_specs, plain_text, segments_of
 from medai.bundles.licence import licence_of
+from medai.bundles.purpose import task_of
 from medai.result import Segment
 from medai.volume import Volume
 
@@ -99,7 +100,7 @@ class Description:
     title : str
         What people call it.
     task : str
-        Name of a task of medai (``"segment"``), or ``"other"`` when medai has none for it.
+        Name of a task of medai (`medai.bundles.purpose.TASKS`), or ``"other"`` when medai has none for it.
     task_text, text, intended_use : str
         The metadata's own words: task, description, intended use.
     version, modality : str
@@ -108,6 +109,8 @@ class Description:
         Input tensors.
     segments : tuple of Segment
         What it finds.
+    classes : tuple of str
+        What a model for classification or detection tells apart, in the order of its scores.
     licence, citation, authors, copyright : str
         Terms of use and credit.
     size_bytes : int
@@ -133,6 +136,7 @@ class Description:
     modality: str = ""
     inputs: tuple[Input, ...] = ()
     segments: tuple[Segment, ...] = ()
+    classes: tuple[str, ...] = ()
     licence: str = ""
     citation: str = ""
     authors: str = ""
@@ -181,7 +185,8 @@ class Description:
         tuple of str
             Plain sentences; empty when nothing is unusual.
         """
-        found = [*self._channel_warnings(volumes)]
+        found = [note for volume in volumes for note in volume.notes]
+        found += self._channel_warnings(volumes)
         for volume in volumes:
             found += self._modality_warnings(volume)
             found += self._geometry_warnings(volume)
@@ -196,13 +201,14 @@ class Description:
         return [f"This model needs {needs}{names}, but the input has {given}."]
 
     def _modality_warnings(self, volume: Volume) -> list[str]:
-        given = dicom_modality(volume.modality) or volume.modality or _guessed_modality(volume)
+        told = dicom_modality(volume.modality) or volume.modality
+        given = told or _guessed_modality(volume)
         if not self.modality or not given or given == self.modality:
             return []
         return [
             (
-                f"This model was made for {_SPOKEN.get(self.modality, self.modality)} images, but '{volume.name}' is "
-                f"{_SPOKEN.get(given, given)}. Results are likely to be wrong."
+                f"This model was made for {_SPOKEN.get(self.modality, self.modality)} images, but '{volume.name}' "
+                f"{'is' if told else 'looks like'} {_SPOKEN.get(given, given)}. Results are likely to be wrong."
             )
         ]
 
@@ -258,7 +264,7 @@ def describe(root: Path | str) -> Description:
         name=root.name,
         root=root,
         title=_text(own.get("title")) or _text(meta.get("name")) or root.name.replace("_", " "),
-        task=_text(own.get("task")) or _task(meta),
+        task=task_of(meta),
         task_text=_text(meta.get("task")),
         version=_text(meta.get("version")),
         text=_text(meta.get("description")),
@@ -266,6 +272,7 @@ def describe(root: Path | str) -> Description:
         modality=modality,
         inputs=inputs,
         segments=segments_of(meta),
+        classes=classes_of(meta),
         licence=licence_of(root, meta),
         citation=_text(own.get("citation")) or _text(meta.get("references")) or _text(meta.get("citation")),
         authors=_text(meta.get("authors")),
@@ -297,16 +304,6 @@ def _input(name: str, spec: Mapping[str, Any]) -> Input:
         spatial_shape=tuple(_text(size) for size in shape[:_MOST_ITEMS]) if isinstance(shape, list) else (),
         kind=kind,
     )
-
-
-def _task(meta: Mapping[str, Any]) -> str:
-    output = output_spec(meta)
-    kind = " ".join(_text(output.get(key)) for key in ("type", "format")).lower()
-    words = f"{_text(meta.get('task'))} {_text(meta.get('name'))}".lower()
-    if "classif" in words and "segment" not in words:
-        return "other"
-    segments = any(word in kind for word in ("segmentation", "labels", "classes")) or "segment" in words
-    return "segment" if segments and "probabilities" not in kind else "other"
 
 
 def _expectation(given: object) -> Expectation:
@@ -348,4 +345,7 @@ def _sentence(text: str) -> str:
 def _guessed_modality(volume: Volume) -> str:
     """``"CT"`` for an image in Hounsfield units whose file does not say what it is: only there is air about -1000."""
     sample = volume.array[:: max(volume.shape[0] // 16, 1)]
-    return "CT" if sample.dtype.kind in "if" and float(np.nanmin(sample)) <= -900 else ""
+    if sample.dtype.kind not in "if":
+        return ""
+    lowest = sample.min(where=np.isfinite(sample), initial=0)  # an infinite voxel says nothing of the image
+    return "CT" if lowest <= -900 else ""

@@ -36,7 +36,7 @@ def segments_of(metadata: Mapping[str, Any]) -> tuple[Segment, ...]:
         return tuple(_segment(number, item) for number, item in enumerate(items) if isinstance(item, Mapping))
     output = output_spec(metadata)
     channels = min(_integer(output.get("num_channels"), 0), _MOST_SEGMENTS)
-    names = _names(output.get("channel_def"))
+    names = _names(output.get("channel_def") or output.get("label_def"))
     if not names:
         # Nothing is said about the channels. Background first is what nearly every model does.
         return tuple(_plain(f"label {n}", n, n - 1) for n in range(1, channels))
@@ -45,6 +45,12 @@ def segments_of(metadata: Mapping[str, Any]) -> tuple[Segment, ...]:
     if 0 not in names:
         return tuple(_plain(name, n, i) for i, (n, name) in enumerate(sorted(names.items())))
     return tuple(_plain(name, 1, i, layer=i) for i, (_, name) in enumerate(sorted(names.items())))
+
+
+def classes_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the classes that a model tells apart, in the order of its scores; empty when the metadata has none."""
+    names = _names(output_spec(metadata).get("channel_def"))
+    return tuple(name for _, name in sorted(names.items()))
 
 
 def output_spec(metadata: Mapping[str, Any]) -> Mapping[str, Any]:

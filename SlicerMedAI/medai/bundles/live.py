@@ -16,6 +16,7 @@ LIVE = (
     "inferer",
     "preprocessing",
     "postprocessing",
+    "evaluator::_requires_",
     "evaluator::network",
     "evaluator::inferer",
     "evaluator::preprocessing",

@@ -31,7 +31,8 @@ from medai.volume import Affine, Volume
 _NIFTI1_MAX_DIM = 32767
 _LOADERS = {"loadimage", "loadimaged", "loadimagedict"}
 _SAVERS = {"saveimage", "saveimaged", "saveimagedict"}
-_MAPPINGS = {"writefilemapping", "writefilemappingd", "writefilemappingdict"}
+_LISTS = {"writefilemapping", "writefilemappingd", "writefilemappingdict"}
+_LISTS |= {"saveclassificationd", "saveclassificationdict"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +144,7 @@ class MemoryWriter(NibabelWriter):  # type: ignore[misc]
     def __init__(self, output_dtype: Any = np.float32, *, sink: Callable[[Any, Any], None], **options: Any) -> None:
         super().__init__(output_dtype=output_dtype, **options)
         self.sink = sink
+        self.scale = options.get("scale")
 
     def set_metadata(self, meta_dict: Mapping[str, Any] | None, resample: bool = True, **options: Any) -> None:
         if resample:
@@ -152,6 +154,9 @@ class MemoryWriter(NibabelWriter):  # type: ignore[misc]
 
     def write(self, filename: object, verbose: bool = False, **_: object) -> None:  # noqa: ARG002 - MONAI's signature
         array = convert_data_type(self.data_obj, np.ndarray)[0]
+        if self.scale and np.any(array % 1):
+            # Pictures from 0 to 1, as MONAI's PILWriter scales them. Labels, which it would scale too, stay labels.
+            array = np.clip(array, 0, 1) * self.scale
         if self.output_dtype is not None:
             array = array.astype(get_equivalent_dtype(self.output_dtype, np.ndarray), copy=False)
         affine = np.eye(4) if self.affine is None else convert_data_type(self.affine, np.ndarray)[0]
@@ -161,11 +166,11 @@ class MemoryWriter(NibabelWriter):  # type: ignore[misc]
 def leaves(transform: object) -> Iterator[object]:
     """Every single transform inside nested Compose-like ones, in order."""
     inner = getattr(transform, "transforms", None)
-    if inner is None:
-        yield transform
-    else:
+    if inner is not None:
         for part in inner:
             yield from leaves(part)
+    elif transform is not None:
+        yield transform
 
 
 def without_file_formats(config: object) -> object:
@@ -188,7 +193,7 @@ def without_file_formats(config: object) -> object:
         # Those at the end of the postprocessing are given a writer of ours; one hidden elsewhere writes nothing.
         plain["writer"] = _NoWriter
         plain["folder_layout"] = FolderLayout(output_dir="", makedirs=False)
-    if target in _MAPPINGS:
+    if target in _LISTS:
         keys = {} if target == "writefilemapping" else {"keys": plain.get("keys", "image"), "allow_missing_keys": True}
         return {"_target_": "Identityd" if keys else "Identity", **keys}
     return plain
@@ -226,7 +231,7 @@ def read_from_memory(transform: object, shelf: Mapping[str, Volume], *, planar: 
         leaf.register(MemoryReader(shelf, planar=planar, options_of=chosen, loader_dtype=loader.dtype))
         # A name on the shelf is no path: nothing may be expanded or completed in it.
         loader.expanduser = False
-        keys += [str(key) for key in getattr(leaf, "keys", ("image",)) if str(key) not in keys]
+        keys += [str(key) for key in getattr(leaf, "keys", ()) if str(key) not in keys]
     return tuple(keys)
 
 

@@ -1,42 +1,47 @@
 """Run a MONAI bundle on images in memory, the way its own ``configs/inference.json`` says.
 
 What `monai.engines.SupervisedEvaluator` would do with one image is done here step by step, with MONAI's own functions:
-preprocessing, collate, prepare_batch, inferer, decollate, postprocessing. Datasets, data loaders, handlers and
-``initialize`` of the bundle are never evaluated.
+preprocessing, collate, prepare_batch, inferer, decollate, postprocessing.
 """
 
 from __future__ import annotations
 
 import copy
-import re
-import sys
-import traceback
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from monai.bundle import ConfigParser
 from monai.data import MetaTensor, list_data_collate
 from monai.data.utils import to_affine_nd
 from monai.engines.utils import default_prepare_batch
-from monai.inferers import SimpleInferer, SliceInferer
-from monai.transforms import Compose, Decollated, SqueezeDim, SqueezeDimd, apply_transform
+from monai.transforms import Decollated, apply_transform
+from numpy.typing import NDArray
 
 from medai.bundles import memory_io
+from medai.bundles.explained import explained, unusable
 from medai.bundles.memory_io import Saved
-from medai.bundles.prediction import Prediction, to_prediction
-from medai.engine.memory import is_out_of_memory, out_of_memory
+from medai.bundles.network import is_planar
+from medai.bundles.parts import parts_of
+from medai.bundles.postprocessing import (
+    PRED,
+    activates,
+    is_reference,
+    keep_labels_whole,
+    undecided,
+    values_of_channels,
+    without_references,
+)
+from medai.bundles.prediction import Prediction, to_prediction, to_volume
 from medai.engine.windows import OnWindow, count_windows, watched
-from medai.errors import BundleError, BundleFormatError, DependencyError, InputError, MedAIError
+from medai.errors import InputError
 from medai.volume import Volume
 
 Data = dict[Any, Any]
-_PRED = "pred"
-_UNFIT_IMAGE = "Check that the image is of the kind this model expects; if it is, tell the model's authors."
-_UNFIT_MODEL = "Import or download the model again; if that does not help, it was made for another version of MONAI."
-_NOT_AN_INPUT = {"label", "labels", "seg", "mask", "gt"}
 
 
 class Pipeline:
@@ -49,6 +54,23 @@ class Pipeline:
     device : str
         A PyTorch device that exists on this computer.
 
+    Attributes
+    ----------
+    network : torch.nn.Module
+        With its weights, on `device`.
+    inferer : monai.inferers.Inferer
+        The bundle's own.
+    preprocessing, postprocessing : Compose or None
+        The bundle's own, which read and write memory.
+    latents : Latents or None
+        What a network that makes images from random numbers starts with.
+    keys : tuple of str
+        Names of the images that `preprocess` takes.
+    planar : bool
+        Whether the network works on two-dimensional images.
+    notes : tuple of str
+        What is done otherwise than the bundle says, for a person to know.
+
     Raises
     ------
     UntrustedBundleError, MaliciousBundleError
@@ -60,42 +82,33 @@ class Pipeline:
     """
 
     def __init__(self, root: Path, device: str) -> None:
-        from medai.bundles import trust
-
         self.root = root
         self.device = device
-        content, metadata = trust.checked(root)
-        self._parser = ConfigParser()
-        if metadata:
-            self._parser.read_meta(metadata)
-        self._parser.read_config(memory_io.without_file_formats(content))
-        self._parser["bundle_root"] = str(root)
-        self._parser["device"] = f"$torch.device('{device}')"
+        parts = parts_of(root, device)
+        self.network, self.inferer, self.latents = parts.network, parts.inferer, parts.latents
+        self.preprocessing, self.postprocessing = parts.preprocessing, parts.postprocessing
+        self._prepare_batch, self._finishes_parts = parts.prepare_batch, parts.finishes_parts
+        self._amp_kwargs = parts.amp_kwargs if parts.amp and device.startswith("cuda") else None
         self._shelf: dict[str, Volume] = {}
         self._saved: list[Saved] = []
-        explained = self._explained("The model cannot be loaded.", BundleFormatError, _UNFIT_MODEL)
-        with _own_modules(root), memory_io.without_unpickling(), explained:
-            self._build()
-
-    def _build(self) -> None:
-        self.network = self._network()
-        self.inferer = self._resolve("evaluator::inferer", "inferer") or SimpleInferer()
-        preprocessing = self._resolve("preprocessing", "dataset::transform", "evaluator::preprocessing")
-        if preprocessing is None:
-            raise self._unusable("It has no 'preprocessing', so it cannot be known how to read an image for it")
-        # A bare list of transforms is allowed where MONAI's Dataset takes it.
-        self._pre = Compose(preprocessing) if isinstance(preprocessing, (list, tuple)) else preprocessing
-        post = self._resolve("evaluator::postprocessing", "postprocessing")
-        self._post = Compose(post) if isinstance(post, (list, tuple)) else post
-        self.planar = self._is_planar()
-        loaded = memory_io.read_from_memory(self._pre, self._shelf, planar=self.planar)
-        self.keys = tuple(key for key in loaded if key.lower() not in _NOT_AN_INPUT) or loaded
-        if not self.keys:
-            raise self._unusable("Its preprocessing loads no image through MONAI's LoadImaged")
-        self._saves = memory_io.write_to_memory(self._post, self._saved) if self._post is not None else False
-        self._prepare_batch = self._resolve("evaluator::prepare_batch") or default_prepare_batch
-        self._amp = bool(self._resolve("evaluator::amp")) and self.device.startswith("cuda")
-        self._amp_kwargs = self._resolve("evaluator::amp_kwargs") or {}
+        self._channel_values: dict[int, tuple[int, ...]] = {}
+        if self.preprocessing is None and self.latents is None:
+            raise unusable(root.name, "It has no 'preprocessing', so it cannot be known how to read an image for it")
+        if parts.prepare_batch is default_prepare_batch and _asks_for_more(self.inferer):
+            raise unusable(root.name, "It waits for points or other hints from a person with every image")
+        self.planar = is_planar(self.network, self.inferer, self.preprocessing)
+        loaded = memory_io.read_from_memory(self.preprocessing, self._shelf, planar=self.planar)
+        self.keys = tuple(key for key in loaded if not is_reference(key, self.preprocessing)) or loaded
+        if not self.keys and self.latents is None:
+            raise unusable(root.name, "Its preprocessing loads no image through MONAI's LoadImaged")
+        self._saves = memory_io.write_to_memory(self.postprocessing, self._saved)
+        for transform in (self.preprocessing, self.postprocessing):
+            without_references(transform)
+        self.notes = (
+            ("Labels were brought back to the image's grid by nearest neighbour, since the model would mix them.",)
+            if keep_labels_whole(self.postprocessing)
+            else ()
+        )
 
     def preprocess(self, volumes: Sequence[Volume]) -> Data:
         """The bundle's own preprocessing, up to a batch of one image.
@@ -117,82 +130,116 @@ class Pipeline:
         self._shelf.update(zip(names, volumes, strict=True))
         try:
             with self._explained("The model could not prepare the image."), _evaluating():
-                data = apply_transform(self._pre, self._placed(names), map_items=False)
+                data = apply_transform(self.preprocessing, self._placed(names), map_items=False)
                 if not isinstance(data, Mapping):
-                    raise self._unusable("Its preprocessing gives several samples for one image")
+                    raise unusable(self.root.name, "Its preprocessing gives several samples for one image")
                 return dict(list_data_collate([data]))
         finally:
             self._shelf.clear()
 
-    def image_of(self, data: Data) -> Any:
-        """The network's input image in a preprocessed batch, (1, C, *spatial)."""
-        return data[self._image_key(data)]
-
-    def count_windows(self, data: Data, *, overlap: float | None = None) -> int:
+    def count_windows(self, data: Data, *, inferer: Any = None) -> int:
         """Number of windows `infer` will run on a preprocessed batch; 0 when it cannot be told."""
-        image = data.get(self._image_key(data))
+        image = data.get(self.image_key(data))
         if not isinstance(image, torch.Tensor):
             return 0
         try:
-            return count_windows(self._inferer(overlap, None), image.shape[2:]) * int(image.shape[0])
+            return count_windows(inferer or self.inferer, image.shape[2:]) * int(image.shape[0])
         except (ValueError, TypeError, AttributeError):
             return 0  # an inferer that would fail says so itself, with its own message, when it runs
 
     def infer(
         self,
-        data: Data,
+        data: Data | torch.Tensor,
         network: torch.nn.Module | None = None,
         *,
-        overlap: float | None = None,
-        sw_batch_size: int | None = None,
+        inferer: Any = None,
         on_window: OnWindow | None = None,
     ) -> Data:
         """The bundle's own inferer on a preprocessed batch.
 
         Parameters
         ----------
-        data : dict
-            From `preprocess`.
+        data : dict or torch.Tensor
+            From `preprocess`; or one latent code, shape (1, \\*shape), for a network that makes images from them.
         network : torch.nn.Module, optional
             In place of the bundle's own.
-        overlap : float, optional
-            In place of the inferer's own, 0 to below 1.
-        sw_batch_size : int, optional
-            Windows per forward pass, in place of the inferer's own.
+        inferer : callable, optional
+            In place of the bundle's own, see `inferer_for`.
         on_window : callable, optional
             Called around every forward pass with the number of windows done; may raise to stop.
 
         Returns
         -------
         dict
-            One decollated sample that also holds the network's output under ``"pred"``.
+            One decollated sample that also holds the network's output under ``"pred"``: a tensor, or a dictionary of
+            tensors for networks with several outputs.
 
         Raises
         ------
-        InputError
-            When `overlap` or `sw_batch_size` is given but this model does not work in windows.
         OutOfMemoryError
             When the computer or its GPU has too little memory.
         """
-        inferer = self._inferer(overlap, sw_batch_size)
+        inferer = inferer or self.inferer
         network = network if network is not None else self.network
-        key = self._image_key(data)
         watching = watched(network, on_window) if on_window is not None else nullcontext()
-        amp = torch.autocast("cuda", **self._amp_kwargs) if self._amp else nullcontext()
+        amp = torch.autocast("cuda", **self._amp_kwargs) if self._amp_kwargs is not None else nullcontext()
         with self._explained("The model could not process the image."), _evaluating():
-            batch = {**data, "image": data[key]} if "image" not in data else data
+            key = self.image_key(data) if isinstance(data, Mapping) else "image"
+            batch = {"image": data[key], **data} if isinstance(data, Mapping) else data
             prepared = self._prepare_batch(batch, torch.device(self.device), False)
             inputs, label, args, kwargs = prepared if len(prepared) == 4 else (*prepared, (), {})
             with watching, amp:
                 pred = inferer(inputs, network, *args, **kwargs)
             decollate = Decollated(keys=None, detach=True)
-            sample: Data = decollate(dict(data))[0]
-            output = {key: inputs, _PRED: pred} | ({} if label is None else {"label": label})
-            sample.update(decollate(output)[0])
+            sample: Data = decollate(dict(data))[0] if isinstance(data, Mapping) else {}
+            output = {key: inputs} | ({} if label is None else {"label": label})
+            if isinstance(pred, (list, tuple)) and isinstance(pred[0], Mapping):
+                # One dictionary for each image, as detectors give them, is not a batch of anything.
+                sample.update({**decollate(output)[0], PRED: dict(pred[0])})
+            else:
+                sample.update(decollate(output | {PRED: pred})[0])
             return sample
 
-    def postprocess(self, data: Data, reference: Volume) -> Prediction:
-        """The bundle's own postprocessing, and its result brought onto the grid of `reference`.
+    def run(self, data: Data | torch.Tensor, network: torch.nn.Module | None = None, **options: Any) -> Data:
+        """`infer`, then the bundle's own postprocessing, for a result that is no segmentation.
+
+        Parameters
+        ----------
+        data, network, options
+            As for `infer`.
+
+        Returns
+        -------
+        dict
+            One sample as the bundle's postprocessing leaves it: class scores or an image under ``"pred"``; boxes with
+            labels and scores under the names the bundle gives them.
+        """
+        finished = self._finished(self.infer(data, network, **options))
+        self._saved.clear()
+        return finished
+
+    def probabilities(self, data: Data) -> NDArray[np.float64]:
+        """Scores of a classification before the bundle decides for a class.
+
+        Parameters
+        ----------
+        data : dict
+            From `infer`.
+
+        Returns
+        -------
+        ndarray, shape (C,)
+            As the bundle's own activation gives them; softmax (one class: sigmoid) where it has none.
+        """
+        with self._explained("The model could not finish its result."), _evaluating():
+            left = apply_transform(undecided(self.postprocessing), data, map_items=False)[PRED]
+            scores = torch.as_tensor(left).detach().cpu().double().flatten()
+            if not activates(self.postprocessing):
+                scores = scores.softmax(0) if len(scores) > 1 else scores.sigmoid()
+        return np.asarray(scores)
+
+    def postprocess(self, data: Data, reference: Volume, *, steps: Any = None) -> Prediction:
+        """The bundle's own postprocessing, and its result brought onto the grid of `reference`, as labels.
 
         Parameters
         ----------
@@ -200,43 +247,100 @@ class Pipeline:
             From `infer`.
         reference : Volume
             The first input image.
+        steps : Compose, optional
+            What is left of it to do, in place of all of it.
         """
-        self._saved.clear()
+        values = data[PRED]
         try:
-            with self._explained("The model could not finish its result."), _evaluating():
-                if self._post is not None:
-                    data = apply_transform(self._post, data, map_items=False)
-                saved = self._last_saved(data)
-                return to_prediction(saved, reference)
+            finished = self._finished(data, steps)
+            with self._explained("The model could not finish its result."):
+                prediction = to_prediction(self._last_saved(finished), reference)
+        finally:
+            self._saved.clear()
+        if prediction.multilabel or not isinstance(values, torch.Tensor):
+            return prediction
+        return replace(prediction, channel_values=self._values_of(values))
+
+    def image(self, data: Data, name: str) -> Volume:
+        """The bundle's own postprocessing, and its result as an image of its own.
+
+        Parameters
+        ----------
+        data : dict
+            From `infer`.
+        name : str
+            What a person calls it.
+        """
+        try:
+            return to_volume(self._last_saved(self._finished(data)), name)
         finally:
             self._saved.clear()
 
+    def image_key(self, data: Mapping[Any, Any]) -> str:
+        """Key of the network's input in a preprocessed batch or sample."""
+        return "image" if "image" in data or not self.keys else self.keys[0]
+
+    def _finished(self, data: Data, steps: Any = None) -> Data:
+        self._saved.clear()
+        steps = self.postprocessing if steps is None else steps
+        if steps is None:
+            return data
+        if self._finishes_parts and isinstance(data[PRED], Mapping):
+            data = {**data, **data[PRED]}
+        with self._explained("The model could not finish its result."), _evaluating():
+            finished: Data = apply_transform(steps, data, map_items=False)
+            return finished
+
     def _last_saved(self, data: Data) -> Saved:
         if self._saves and self._saved:
-            return next((item for item in reversed(self._saved) if item.key == _PRED), self._saved[-1])
-        pred = data[_PRED]
+            return next((item for item in reversed(self._saved) if item.key == PRED), self._saved[-1])
+        pred = data[PRED]
         if not isinstance(pred, torch.Tensor):
-            raise self._unusable("Its result is not one image")
-        affine = pred.affine if isinstance(pred, MetaTensor) else data[self._image_key(data)].affine
+            raise unusable(self.root.name, "Its result is not one image")
+        placed = next((x for x in (pred, data.get(self.image_key(data))) if isinstance(x, MetaTensor)), None)
+        affine = np.eye(4) if placed is None else placed.affine.cpu().numpy()
         channel_last = memory_io.MemoryWriter.convert_to_channel_last(pred.cpu().numpy(), squeeze_end_dims=False)
-        return Saved(_PRED, channel_last, to_affine_nd(3, affine.cpu().numpy()))
+        return Saved(PRED, channel_last, to_affine_nd(3, affine))
+
+    def _values_of(self, values: torch.Tensor) -> tuple[int, ...]:
+        channels = int(values.shape[0])
+        if channels not in self._channel_values:
+            with _evaluating():
+                found = values_of_channels(self.postprocessing, channels, values.ndim - 1)
+            self._channel_values[channels] = found
+        return self._channel_values[channels]
 
     def _placed(self, names: list[str]) -> Data:
         if len(self.keys) == 1:
             return {self.keys[0]: names if len(names) > 1 else names[0]}
-        if len(self.keys) == len(names):
+        if len(self.keys) == len(names) > 0:
             return dict(zip(self.keys, names, strict=True))
+        if not self.keys:
+            raise InputError(
+                "This model takes no image.",
+                "It makes images from random numbers.",
+                "Use a model for the task you have in mind.",
+            )
         raise InputError(
             f"This model needs {len(self.keys)} images at once, but got {len(names)}.",
             f"Its inputs are called {', '.join(self.keys)}.",
             "Choose one image for each of them, in that order.",
         )
 
-    def _image_key(self, data: Data) -> str:
-        return "image" if "image" in data else self.keys[0]
+    def inferer_for(self, **changes: Any) -> Any:
+        """The bundle's own inferer, changed where asked for.
 
-    def _inferer(self, overlap: float | None, sw_batch_size: int | None) -> Any:
-        changes = {"overlap": overlap, "sw_batch_size": sw_batch_size}
+        Parameters
+        ----------
+        **changes
+            In place of the inferer's own, None to leave it: ``overlap`` (0 to below 1), ``sw_batch_size`` (windows per
+            forward pass), ``roi_size``, ``device`` (where results are put together).
+
+        Raises
+        ------
+        InputError
+            When something is to be changed, but this model does not work in windows.
+        """
         changes = {name: value for name, value in changes.items() if value is not None}
         if not changes:
             return self.inferer
@@ -252,82 +356,14 @@ class Pipeline:
             setattr(inferer, name, value)
         return inferer
 
-    def _network(self) -> torch.nn.Module:
-        from medai.bundles.weights import load_state_dict
+    def _explained(self, what: str) -> AbstractContextManager[None]:
+        return explained(what, self.root.name, self.device)
 
-        network = self._resolve("evaluator::network", "network", "network_def", "net")
-        if not isinstance(network, torch.nn.Module):
-            raise self._unusable("It has no 'network_def' that describes its network")
-        target = getattr(network, "module", network) if isinstance(network, torch.nn.DataParallel) else network
-        state = load_state_dict(self.root)
-        try:
-            target.load_state_dict(state, strict=True)
-        except RuntimeError as error:
-            raise BundleFormatError(
-                f"The weights of the model '{self.root.name}' do not belong to its network.",
-                "Their names or sizes differ from those its configuration asks for.",
-                "Import or download the model again, or ask its authors for a matching pair.",
-                details=str(error),
-            ) from error
-        return network.to(self.device).eval().requires_grad_(requires_grad=False)
 
-    def _is_planar(self) -> bool:
-        """Whether the network works on two-dimensional images."""
-        if isinstance(self.inferer, SliceInferer):
-            return False
-        # A bundle that drops the slice axis itself expects to find it.
-        if any(isinstance(leaf, (SqueezeDim, SqueezeDimd)) for leaf in memory_io.leaves(self._pre)):
-            return False
-        kinds = {type(module).__name__ for module in self.network.modules()}
-        return any("Conv" in kind and kind.endswith("2d") for kind in kinds) and not any(
-            "Conv" in kind and kind.endswith("3d") for kind in kinds
-        )
-
-    def _resolve(self, *ids: str) -> Any:
-        """The first of these parts that the configuration has, instantiated; None when it has none of them."""
-        for name in ids:
-            if name in self._parser and self._parser[name] is not None:
-                return self._parser.get_parsed_content(name)
-        return None
-
-    def _unusable(self, why: str) -> BundleFormatError:
-        return BundleFormatError(
-            f"The model '{self.root.name}' cannot be used here.",
-            f"{why}.",
-            "Ask its authors for a bundle that follows the MONAI bundle specification.",
-        )
-
-    @contextmanager
-    def _explained(
-        self, what: str, kind: type[BundleError] = BundleError, remedy: str = _UNFIT_IMAGE
-    ) -> Iterator[None]:
-        """Turn whatever MONAI, PyTorch or the bundle's transforms raise into an error a person understands."""
-        try:
-            yield
-        except MedAIError:
-            raise
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise out_of_memory(error, self.device) from error
-            package = _missing_package(error)
-            details = "".join(traceback.format_exception(error))
-            if package:
-                raise DependencyError(
-                    f"The model '{self.root.name}' needs a part that is not installed.",
-                    f"The Python package '{package}' is missing.",
-                    f"Install '{package}' into the same Python, then try again.",
-                    details=details,
-                ) from error
-            cause: BaseException = error
-            while cause.__cause__ is not None:
-                cause = cause.__cause__
-            message = str(cause).strip().splitlines() or [type(cause).__name__]
-            raise kind(
-                what,
-                f"The model '{self.root.name}' says: {message[0][:300]}.",
-                remedy,
-                details=details,
-            ) from error
+def _asks_for_more(inferer: Any) -> bool:
+    """Whether an inferer cannot do with an image and a network."""
+    given = list(inspect.signature(inferer).parameters.values())[2:]
+    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in given)
 
 
 @contextmanager
@@ -335,38 +371,3 @@ def _evaluating() -> Iterator[None]:
     """No gradients, and no unpickling by a loader that hides in a transform."""
     with torch.inference_mode(), memory_io.without_unpickling():
         yield
-
-
-def _missing_package(error: BaseException) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ModuleNotFoundError) and cause.name:
-            return cause.name.partition(".")[0]
-        # MONAI's own two ways to say so.
-        named = re.search(r"^required package `([\w-]+)|^(\w+)(?:\.\w+)* required\.?$", str(cause))
-        if named:
-            name = (named[1] or named[2]).lower()
-            return "scikit-image" if name == "skimage" else name
-        cause = cause.__cause__ or cause.__context__
-    return ""
-
-
-@contextmanager
-def _own_modules(root: Path) -> Iterator[None]:
-    """Let a trusted bundle import its own ``scripts``, without leaving them in the way of another bundle's."""
-    from medai.bundles import trust
-
-    if not trust.is_trusted(root):
-        # Otherwise its files could take the place of packages that MONAI imports when it needs them.
-        yield
-        return
-    before = set(sys.modules)
-    sys.path.insert(0, str(root))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(root))
-        for name in set(sys.modules) - before:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).is_relative_to(root):
-                del sys.modules[name]

@@ -30,11 +30,15 @@ class Prediction:
         (i, j, k, 1) to RAS mm: the input's own.
     resampled : bool
         Whether the bundle left its result on another grid, so that it had to be brought back here.
+    channel_values : tuple of int
+        The label that each channel of the network became, where the bundle merges overlapping channels into one
+        labelmap; empty where labels are the numbers of channels.
     """
 
     array: NDArray[np.unsignedinteger]
     affine: Affine
     resampled: bool = False
+    channel_values: tuple[int, ...] = ()
 
     @property
     def multilabel(self) -> bool:
@@ -57,6 +61,12 @@ def to_prediction(saved: Saved, reference: Volume) -> Prediction:
     # (I, J, K, C) to (C, K, J, I): a view, then one copy into the order everybody else uses.
     layers = np.ascontiguousarray(labels.transpose(3, 2, 1, 0))
     return Prediction(layers[0] if len(layers) == 1 else layers, reference.affine, resampled)
+
+
+def to_volume(saved: Saved, name: str) -> Volume:
+    """A saved image as a volume on its own grid, (K, J, I) or (K, J, I, C)."""
+    array = np.ascontiguousarray(saved.array.transpose(2, 1, 0, 3))
+    return Volume(array[..., 0] if array.shape[3] == 1 else array, saved.affine, name)
 
 
 def smallest_unsigned(array: NDArray[Any]) -> NDArray[np.unsignedinteger]:
@@ -133,7 +143,9 @@ def to_labelmap(prediction: Prediction, segments: Iterable[Segment], name: str) 
         return Labelmap(array, prediction.affine, chosen, name)
     if len(named) > 1 and any(segment.layer for segment in named):
         # Described channel by channel, none called background, but written as one labelmap: argmax gives the channel.
-        named = tuple(replace(segment, value=segment.layer, layer=0) for segment in named if segment.layer)
+        values = prediction.channel_values or range(len(named))
+        named = tuple(replace(s, value=values[s.layer], layer=0) for s in named if s.layer < len(values))
+        named = tuple(segment for segment in named if segment.value)
     array = prediction.array
     known = {segment.value for segment in named}
     present = np.flatnonzero(np.bincount(array.ravel()))

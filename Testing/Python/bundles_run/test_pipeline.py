@@ -97,7 +97,7 @@ def test_overlap_and_batch_size_can_be_chosen_without_changing_the_model(a_bundl
     batch = pipeline.preprocess((volume,))
     calls = []
     pipeline.network.register_forward_hook(lambda _module, inputs, _output: calls.append(inputs[0].shape[0]))
-    pipeline.infer(batch, overlap=0.0, sw_batch_size=1)
+    pipeline.infer(batch, inferer=pipeline.inferer_for(overlap=0.0, sw_batch_size=1))
     assert calls == [1] * 8
     assert (pipeline.inferer.overlap, pipeline.inferer.sw_batch_size) == (0.25, 2)
 
@@ -105,7 +105,7 @@ def test_overlap_and_batch_size_can_be_chosen_without_changing_the_model(a_bundl
 def test_overlap_for_a_model_without_windows_is_refused(a_bundle):
     pipeline = Pipeline(a_bundle("overlapping_thresholds"), "cpu")
     with pytest.raises(InputError, match="one piece"):
-        pipeline.infer(pipeline.preprocess((_image(),)), overlap=0.5)
+        pipeline.inferer_for(overlap=0.5)
 
 
 def test_the_wrong_number_of_images_for_several_loaders_is_refused(a_bundle):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from medai.bundles.labels import segments_of
 from medai.bundles.purpose import task_of
 
 
@@ -35,3 +36,10 @@ def _metadata(task="", name="", inputs=None, **output):
 )
 def test_a_model_is_known_by_what_its_metadata_says(metadata, task):
     assert task_of(metadata) == task
+
+
+def test_structures_are_found_under_the_other_name_that_some_bundles_give_them():
+    labels = {"num_channels": 2, "label_def": {"0": "background", "1": "liver"}}
+    assert [segment.name for segment in segments_of({"network_data_format": {"outputs": {"pred": labels}}})] == [
+        "liver"
+    ]
