@@ -41,6 +41,8 @@ def models() -> tuple[Description, ...]:
     return tuple(library.models())
 
 
+Model = str | Path | Sequence[str | Path]
+"""The name of a model or the folder of a MONAI bundle, or several that vote."""
 OffScene = str | os.PathLike[str] | Volume | Series
 """An `Image` that is no node."""
 
@@ -48,7 +50,7 @@ OffScene = str | os.PathLike[str] | Volume | Series
 @overload
 def segment(
     image: OffScene | Sequence[OffScene],
-    model: str | Path = ...,
+    model: Model = ...,
     *,
     series: str | int | None = ...,
     worker: Worker | None = ...,
@@ -61,7 +63,7 @@ def segment(
 @overload
 def segment(
     image: vtkMRMLNode | Sequence[vtkMRMLNode | OffScene],
-    model: str | Path = ...,
+    model: Model = ...,
     *,
     worker: Worker | None = ...,
     on_progress: Callable[[Progress], None] | None = ...,
@@ -73,7 +75,7 @@ def segment(
 
 def segment(
     image: Image,
-    model: str | Path = DEFAULT_MODEL,
+    model: Model = DEFAULT_MODEL,
     *,
     series: str | int | None = None,
     worker: Worker | None = None,
@@ -89,8 +91,9 @@ def segment(
     image : path, Volume, Series, MRML node, or list of these
         What to segment. A list is for models with several input images, in the model's order. Of a path, any format
         that `medai.files.read` reads, DICOM folders included.
-    model : str or Path
-        Name of a model (see `models`) or path of a MONAI bundle's folder.
+    model : str, Path, or sequence of these
+        Name of a model (see `models`) or path of a MONAI bundle's folder. Several models of the same structures vote,
+        and an uncertainty volume tells where they disagree.
     series : str or int, optional
         Of a path to a DICOM folder with several series, the one meant: its number in the list that the error names,
         its description, or its SeriesInstanceUID.
@@ -106,7 +109,8 @@ def segment(
     **parameters
         What the task lets a person choose (`medai.tasks.segment.SegmentParameters`): ``device``, ``region`` (a
         `Region` or markups ROI node, several, or ``"auto"`` for models that find their structure themselves),
-        ``segments``, ``overlap``, ``sw_batch_size``. None means the default.
+        ``segments``, ``overlap``, ``sw_batch_size``, ``backend``, ``tta`` (mirrored images vote, and an uncertainty
+        volume tells where they disagree). None means the default.
 
     Returns
     -------
@@ -153,9 +157,7 @@ def segment(
     return mrml.add_result(result, nodes, segmentation=segmentation, inputs=first).segmentation
 
 
-def prepare(
-    image: Image, model: str | Path = DEFAULT_MODEL, *, series: str | int | None = None, **parameters: Any
-) -> Job:
+def prepare(image: Image, model: Model = DEFAULT_MODEL, *, series: str | int | None = None, **parameters: Any) -> Job:
     """The job that `segment` would run, for callers who submit it themselves and do not wait.
 
     Parameters
@@ -188,9 +190,12 @@ def prepare(
         chosen["region"] = _regions(chosen["region"])
         if chosen["region"] == ():
             del chosen["region"]
+    first, *others = model if isinstance(model, (list, tuple)) else (model,)
+    bundle = library.find(first)
+    if others:
+        chosen["ensemble"] = tuple(library.find(other) for other in others)
     # Refuses unknown names and unusable values here, where the caller sees them.
     checked = SegmentParameters.of(chosen)
-    bundle = library.find(model)
     check_choice(bundle, checked)
     return Job("segment", bundle, _inputs(image, series), {name: getattr(checked, name) for name in chosen})
 
@@ -207,7 +212,7 @@ def run_here(job: Job, on_progress: Callable[[Progress], None] | None = None) ->
     from medai.engine.loaded import LoadedModels
 
     if "here" not in _loaded:
-        _loaded["here"] = LoadedModels()
+        _loaded["here"] = LoadedModels(backends=True)
     return tasks.run(job, on_progress or ignore, _loaded["here"])
 
 

@@ -55,7 +55,7 @@ input's own grid. With several inputs one model stays loaded for all of them; wh
 class _Choices:
     """What is the same for all inputs."""
 
-    model: str
+    models: tuple[str, ...]
     series: str | None
     parameters: dict[str, Any]
     overwrite: bool
@@ -71,7 +71,16 @@ def command(
             "--output", "-o", metavar="PATH", help="File (.seg.nrrd, .nii.gz, .nii, .nrrd, .mha) or folder to write."
         ),
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="Model name or bundle folder.")] = DEFAULT_MODEL,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Model name or bundle folder. Repeat for several of the same structures: they vote, and "
+            "NAME_uncertainty tells where they disagree.",
+            show_default=DEFAULT_MODEL,
+        ),
+    ] = None,
     series: Annotated[
         str | None, typer.Option(help="Series of a DICOM folder: number in its list, description or UID.")
     ] = None,
@@ -90,6 +99,18 @@ def command(
     overlap: Annotated[
         float | None, typer.Option(min=0, max=0.99, help="Overlap of neighbouring windows; the model's own by default.")
     ] = None,
+    tta: Annotated[
+        bool,
+        typer.Option(
+            "--tta",
+            help="Test-time augmentation: mirrored images vote too, and NAME_uncertainty tells where they disagree. "
+            "Takes eight times as long.",
+        ),
+    ] = False,
+    backend: Annotated[
+        str,
+        typer.Option(help="auto (the fastest that agrees with PyTorch here), torch, openvino, onnxruntime."),
+    ] = "auto",
     together: Annotated[
         bool, typer.Option("--together", help="The inputs are the images of one patient, in the model's order.")
     ] = False,
@@ -111,8 +132,10 @@ def command(
             "overlap": overlap,
             "segments": tuple(segment) if segment else None,
             "region": parse_regions(region or []),
+            "tta": tta,
+            "backend": backend,
         }
-        choices = _Choices(model, series, parameters, overwrite, debug)
+        choices = _Choices(tuple(model or [DEFAULT_MODEL]), series, parameters, overwrite, debug)
         codes = _run(tasks, choices, as_json=as_json, quiet=quiet)
         raise typer.Exit(common_code(codes))
 
@@ -125,7 +148,8 @@ def _run(tasks: list[Task], choices: _Choices, *, as_json: bool, quiet: bool) ->
     from medai.bundles import library
     from medai.jobs.worker import default_worker
 
-    library.find(choices.model)  # a wrong name is told before anything is read
+    for model in choices.models:
+        library.find(model)  # a wrong name is told before anything is read
     _make_folders(tasks)
     default_worker().start()  # it imports torch while the first image is being read
     codes: list[ExitCode] = []
@@ -171,7 +195,7 @@ def _one(task: Task, choices: _Choices, listener: Listener) -> tuple[Result, tup
     listener.begin(task.name)
     check_target(task.target)
     images: list[Volume | Series] = [read(path, choices.series) for path in task.inputs]
-    job = prepare(images, choices.model, **choices.parameters)
+    job = prepare(images, choices.models, **choices.parameters)
     result = default_worker().submit(job).wait(listener)
     return result, write(result, task.target, keep=task.inputs)
 

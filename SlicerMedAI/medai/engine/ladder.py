@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from medai.engine.devices import Device
+from medai.engine.fastest import Fastest
 from medai.engine.mirrors import Axes, Mirrored
-from medai.errors import OutOfMemoryError
+from medai.engine.rungs import Rung, lower
+from medai.errors import BundleError, OutOfMemoryError
 from medai.volume import Affine, Volume
 
 if TYPE_CHECKING:
@@ -33,22 +34,6 @@ class Choices(Protocol):
     def sw_batch_size(self) -> int | None: ...
     @property
     def backend(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class _Rung:
-    """One way to run the model.
-
-    Parameters
-    ----------
-    device : Device
-        Where.
-    sw_batch_size : int or None
-        Windows per forward pass; None is the model's own number.
-    """
-
-    device: Device
-    sw_batch_size: int | None = None
 
 
 class Ladder:
@@ -75,8 +60,9 @@ class Ladder:
         self._loaded = loaded
         self._choices = choices
         self._tell = tell
-        self._rung = _Rung(device, choices.sw_batch_size)
+        self._rung = Rung(device, choices.sw_batch_size)
         self._pipeline: Pipeline | None = None
+        self._fastest: Fastest | None = None
 
     @property
     def device(self) -> Device:
@@ -88,6 +74,7 @@ class Ladder:
         """The model, loaded when it is first needed."""
         if self._pipeline is None:
             self._pipeline = self._loaded.get(self._root, self.device.name)
+            self._fastest = Fastest(self._loaded.backends, self._pipeline, self._choices.backend)
         return self._pipeline
 
     def prepare_ahead(self, volumes: Sequence[Volume]) -> None:
@@ -97,7 +84,7 @@ class Ladder:
     def model_affine(self, volumes: Sequence[Volume]) -> Affine:
         """(i, j, k) of the preprocessed image to RAS mm."""
         batch = self._loaded.prepared.get(self.pipeline, volumes)
-        return np.asarray(self.pipeline.image_of(batch).affine.cpu().squeeze(0), dtype=np.float64)
+        return np.asarray(batch[self.pipeline.image_key(batch)].affine.cpu().squeeze(0), dtype=np.float64)
 
     def predict(self, volumes: Sequence[Volume], axes: Axes, block: Block | None, on_window: OnWindow) -> Prediction:
         """The model's labels for one image, on its grid.
@@ -118,35 +105,54 @@ class Ladder:
         OutOfMemoryError
             When there is no smaller way left.
         """
+        short: OutOfMemoryError | None = None
         while True:
             try:
                 return self._predict(volumes, axes, block, on_window)
-            except OutOfMemoryError:
-                lower = self._lower()
-                if lower is None:
+            except OutOfMemoryError as error:
+                short = error.with_traceback(None)  # its frames would keep the memory that was too much
+            except BundleError:
+                # Not every network takes windows of another size.
+                if short is None or not self._rung.smaller_windows:
                     raise
-                step, self._rung = lower
-            self._tell(f"Memory ran out; {step}.")
+            self._step_down(short)
+
+    def _step_down(self, short: OutOfMemoryError) -> None:
+        self._loaded.give_back()
+        following = lower(self._rung, self.pipeline.inferer, windows_chosen=self._choices.sw_batch_size is not None)
+        if following is None:
+            raise short
+        step, self._rung = following
+        if self._rung.device.name != self.pipeline.device:
+            self._pipeline = None
+        self._tell(f"Memory ran out; {step}.")
 
     def _predict(self, volumes: Sequence[Volume], axes: Axes, block: Block | None, on_window: OnWindow) -> Prediction:
-        pipeline = self.pipeline
-        batch = self._loaded.prepared.get(pipeline, volumes)
-        total = pipeline.count_windows(batch, overlap=self._choices.overlap)
-        on_window(0, total)
-        network = Mirrored(pipeline.network, axes) if axes else pipeline.network
-        sample = pipeline.infer(
-            batch,
-            network,
-            overlap=self._choices.overlap,
-            sw_batch_size=self._rung.sw_batch_size,
-            on_window=lambda done: on_window(done, total),
-        )
-        return pipeline.postprocess(sample, volumes[0])
+        from medai.engine.streaming.predict import count, predict
 
-    def _lower(self) -> tuple[str, _Rung] | None:
-        """The next rung, and what it means in half a sentence; None on the lowest."""
-        rung = self._rung
-        windows_at_once = rung.sw_batch_size or int(getattr(self.pipeline.inferer, "sw_batch_size", 1))
-        if windows_at_once > 1 and self._choices.sw_batch_size is None:
-            return "the image was processed one window at a time instead", replace(rung, sw_batch_size=1)
-        return None
+        rung, pipeline = self._rung, self.pipeline
+        batch = self._loaded.prepared.get(pipeline, volumes)
+        inferer = pipeline.inferer_for(**rung.changes(pipeline.inferer), overlap=self._choices.overlap)
+        total = count(pipeline, batch, volumes[0], inferer=inferer, region=block)
+        on_window(0, total)
+        fastest = self._fastest
+        assert fastest is not None  # as the pipeline is there
+        network = fastest.network(batch[pipeline.image_key(batch)], lambda: on_window(0, total))
+        if fastest.reason:
+            self._tell(fastest.reason)
+
+        def at_window(done: int) -> None:
+            fastest.at_window()
+            on_window(done, total)
+
+        network = rung.in_precision(network)
+        return predict(
+            pipeline,
+            batch,
+            volumes[0],
+            inferer=inferer,
+            network=Mirrored(network, axes) if axes else network,
+            on_window=at_window,
+            region=block,
+            budget_bytes=rung.budget_bytes,
+        )

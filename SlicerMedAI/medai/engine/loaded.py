@@ -12,6 +12,7 @@ from medai.engine.prepared import PreparedImages
 
 if TYPE_CHECKING:
     from medai.bundles.pipeline import Pipeline
+    from medai.engine.backends import Backends
 
 _SHARE_OF_MEMORY = 8
 
@@ -24,15 +25,28 @@ class LoadedModels:
     budget_bytes : int, optional
         How much memory the models' weights may take together; an eighth of the computer's by default. The model used
         longest ago goes first; the one in use always stays.
+    backends : Backends or bool
+        What computes the networks where it is faster than PyTorch; True makes its own when a model first runs, False
+        leaves all to PyTorch.
     """
 
-    def __init__(self, budget_bytes: int | None = None) -> None:
+    def __init__(self, budget_bytes: int | None = None, *, backends: Backends | bool = False) -> None:
         self.budget_bytes = _an_eighth() if budget_bytes is None else budget_bytes
+        self._backends = backends
         self.prepared = PreparedImages()
         self._pipelines: OrderedDict[tuple[Path, str, str], Pipeline] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._pipelines)
+
+    @property
+    def backends(self) -> Backends | None:
+        """What computes the networks, or None for PyTorch alone."""
+        if self._backends is True:
+            from medai.engine.backends import Backends
+
+            self._backends = Backends()
+        return self._backends or None
 
     def get(self, bundle_root: Path, device: str) -> Pipeline:
         """The bundle's pipeline on `device`, loaded again when any of its files has changed.

@@ -35,7 +35,8 @@ def write(
     Parameters
     ----------
     item : Result, Labelmap, Volume or Table
-        Of a `Result` the first item that the format can hold is written. A Result with frames becomes one file per
+        Of a `Result` the first item that the format can hold is written, and beside a labelmap the volumes that came
+        with it, such as its uncertainty (``NAME_uncertainty.nrrd``). A Result with frames becomes one file per
         frame, numbered before the ending (``NAME_000.seg.nrrd``).
     path : path
         The ending chooses the format: ``.seg.nrrd`` (Slicer segmentation), ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``
@@ -64,8 +65,9 @@ def write(
         pairs = zip(item.frames, targets, strict=True)
         return tuple(file for frame, to in pairs for file in write(frame, to, keep=keep))
     if isinstance(item, Result):
-        return write(_fitting(item, target), target, provenance=provenance or item.provenance, keep=keep)
-    writers = _writers(item, target, provenance)
+        writers = _result_writers(item, target, provenance or item.provenance)
+    else:
+        writers = _writers(item, target, provenance)
     with _explained(target):
         for place in writers:
             _check_kept(place, keep)
@@ -104,6 +106,19 @@ def _fitting(result: Result, target: Path) -> Item:
             if isinstance(item, kind):
                 return item
     raise _unfit(target, "The result holds nothing of that kind.")
+
+
+def _result_writers(result: Result, target: Path, provenance: Provenance) -> Writers:
+    """The item that fits, and the volumes that came with a labelmap, each in a file named after what it shows."""
+    main = _fitting(result, target)
+    writers = dict(_writers(main, target, provenance))
+    ending = formats.suffix(target)
+    for volume in result.items:
+        if isinstance(main, Labelmap) and isinstance(volume, Volume):
+            kind = volume.name.rpartition(" ")[2]
+            plain = ".nrrd" if ending in formats.SEGMENTATION else ending
+            writers.update(_writers(volume, target.with_name(f"{formats.stem(target)}_{kind}{plain}"), provenance))
+    return writers
 
 
 def _writers(item: Item, target: Path, provenance: Provenance | None) -> Writers:

@@ -129,7 +129,7 @@ class Serving:
         from medai.engine.loaded import LoadedModels
 
         if self._models is None:
-            self._models = LoadedModels()
+            self._models = LoadedModels(backends=True)
         task: Any = importlib.import_module(self._extra.get(job.task, "medai.tasks"))
         return task.run(job, report, self._models)
 

@@ -9,7 +9,10 @@ import traceback
 from medai.errors import DependencyError, InputError, JobCancelled, JobError, MedAIError, OutOfMemoryError
 
 _MEMORY_WORDS = re.compile(
-    r"\bMemoryError\b|bad_alloc|out of memory|not enough memory|(cannot|can't) allocate memory", re.IGNORECASE
+    # The last is how the loader of libraries says it; with a reason behind it, it is something else.
+    r"\bMemoryError\b|bad_alloc|out of memory|not enough memory|(cannot|can't) allocate memory"
+    r"|failed to map segment from shared object$",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 
@@ -78,7 +81,7 @@ def explain_exception(error: BaseException) -> MedAIError:
         isinstance(error, MemoryError)
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
         or torch_says_so
-        or (isinstance(error, RuntimeError) and mentions_memory(str(error)))
+        or (isinstance(error, (RuntimeError, ImportError)) and mentions_memory(str(error)))
     ):
         return out_of_memory(trace)
     if isinstance(error, ImportError):

@@ -56,6 +56,8 @@ class OneModel:
     def load(self) -> None:
         """Have the model in memory."""
         self.pipeline = self.ladder.pipeline
+        for note in self.pipeline.notes:
+            self.life.tell(note)
 
     def prepare_ahead(self, volumes: tuple[Volume, ...]) -> None:
         """Begin to preprocess the next image in the background, where it will be used as a whole."""

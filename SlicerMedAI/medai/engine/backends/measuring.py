@@ -1,0 +1,199 @@
+"""Try every form of a network that might be faster on this device, and choose."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from medai.engine.backends import eager, probe
+from medai.engine.backends.choice import Choice, Measured, best
+from medai.engine.backends.converted import Runner
+from medai.engine.memory import is_out_of_memory
+
+HALF_DEVIATION = 1e-2
+"""As `medai.engine.backends.probe.LARGEST_DEVIATION`, for half precision and outputs from which labels are taken."""
+_ENOUGH = 1.5
+_log = logging.getLogger("medai.engine.backends")
+
+
+class Converter(Protocol):
+    """What a module such as `medai.engine.backends.openvino` offers."""
+
+    NAME: str
+    TITLE: str
+    PACKAGES: tuple[str, ...]
+
+    def version(self) -> str: ...
+
+    def convert(self, network: torch.nn.Module, example: torch.Tensor, folder: Path, *, fixed: bool) -> None: ...
+
+    def load(self, files: Mapping[str, bytes], threads: int, window: tuple[int, ...] | None) -> Runner: ...
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A converted model that agrees."""
+
+    folder: Path
+    network: torch.nn.Module
+    window: tuple[int, ...] | None
+    agreement: float
+
+
+class Measuring:
+    """One network, its own output on the probe images, and the forms of it that agree.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In eval mode, on `device`.
+    window : tuple of int
+        (C, spatial) of what it is mostly called with.
+    device : str
+        As PyTorch calls it.
+    """
+
+    def __init__(self, network: torch.nn.Module, window: tuple[int, ...], device: str = "cpu") -> None:
+        self._network = network
+        self._window = window
+        self._device = device
+        self._images = [image.to(device) for image in probe.inputs(window[0], window[1:])]
+        self._refused: dict[str, str] = {}
+        self._expected: dict[int, torch.Tensor] = {}
+
+    def choose(
+        self, converters: Mapping[str, Converter], scratch: Path, required: str = ""
+    ) -> tuple[Choice, Path | None]:
+        """The fastest form, and the folder of its files when it is a converted one.
+
+        Parameters
+        ----------
+        converters : mapping
+            By name, in the order in which they are tried; the later ones only when an earlier one is not fast enough.
+        scratch : Path
+            An empty folder.
+        required : str
+            Name of the only form wanted, however slow.
+
+        Raises
+        ------
+        RuntimeError, MemoryError
+            When memory runs out; nothing is known then.
+        """
+        with torch.inference_mode():
+            problem = self._own_output()
+            if problem:
+                return Choice(refused={eager.PLAIN: problem}), None
+            measured: tuple[Measured, ...] = ()
+            found: dict[str, Converted] = {}
+            for name, converter in converters.items():
+                if any(one.ratio >= _ENOUGH for one in measured):
+                    break
+                converted = self._converted(name, converter, scratch)
+                if converted is not None:
+                    found[name] = converted
+                    measured += self._timed(name, converted.network, converted.agreement)
+            if not required:
+                measured += self._other_orders()
+        backend = best(measured, required)
+        chosen = found.get(backend)
+        choice = Choice(backend, measured, self._refused, chosen.window if chosen else None)
+        return choice, chosen.folder if chosen else None
+
+    def _own_output(self) -> str:
+        """Why the network is left as it is; ``""`` when it may be replaced."""
+        for index, image in enumerate(self._images):
+            try:
+                output = self._network(image)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                if index == 0:
+                    return f"it cannot process its own window: {error}"
+                continue  # a size that this network does not take
+            if not isinstance(output, torch.Tensor):
+                return "its output is not one tensor"
+            self._expected[index] = output
+        return ""
+
+    def _converted(self, name: str, converter: Converter, scratch: Path) -> Converted | None:
+        """For all sizes where that agrees, else for the window alone."""
+        # Without a pair among them, nothing is known of more than one window at a time.
+        every_size = any(len(self._images[index]) > 1 for index in self._expected)
+        for fixed in (False, True) if every_size else (True,):
+            folder = scratch / f"{name}{'-fixed' if fixed else ''}"
+            window = self._window if fixed else None
+            try:
+                folder.mkdir()
+                converter.convert(self._network, self._images[0], folder, fixed=fixed)
+                files = {path.name: path.read_bytes() for path in folder.iterdir()}
+                run = converter.load(files, torch.get_num_threads(), self._window)
+                indices = [0] if fixed else list(self._expected)
+                network = _Bare(run, window)
+                agreement = self._verified(network, indices, probe.LARGEST_DEVIATION)
+            except Exception as error:
+                self._refuse(name, error)
+                continue
+            self._refused.pop(name, None)
+            return Converted(folder, network, window, agreement)
+        return None
+
+    def _other_orders(self) -> tuple[Measured, ...]:
+        """PyTorch's own other forms, of a copy: they put the weights into another order."""
+        measured: tuple[Measured, ...] = ()
+        for name in eager.forms(self._device):
+            half = name.endswith("float16")
+            labels = self._expected[0].ndim > 2 and self._expected[0].shape[1] > 1
+            try:
+                form = eager.in_form(copy.deepcopy(self._network), name)
+                limit = HALF_DEVIATION if half and labels else probe.LARGEST_DEVIATION
+                agreement = self._verified(form, list(self._expected), limit)
+                measured += self._timed(name, form, agreement)
+            except Exception as error:
+                self._refuse(name, error)
+        return measured
+
+    def _verified(self, network: probe.Network, indices: list[int], limit: float) -> float:
+        found = probe.verify({index: self._expected[index] for index in indices}, network, self._images)
+        if not found.suffices(limit):
+            raise probe.DisagreementError(
+                f"labels agree on {found.labels:.4%} of voxels, outputs differ by {found.deviation:.1e} of their range"
+            )
+        return found.labels
+
+    def _timed(self, name: str, form: probe.Network, agreement: float) -> tuple[Measured, ...]:
+        wait = _waiting(self._device)
+        ratios = probe.speed_ratios(self._network, {name: form}, self._images[0], synchronize=wait)
+        return (Measured(name, ratios[name], agreement),)
+
+    def _refuse(self, name: str, error: Exception) -> None:
+        if is_out_of_memory(error):
+            raise error  # says nothing about the form: another time there may be enough
+        self._refused[name] = f"{type(error).__name__}: {error}"[:500]
+        _log.info("'%s' is not used: %s", name, self._refused[name])
+
+
+class _Bare(torch.nn.Module):  # type: ignore[misc]
+    """A converted model with nothing behind it: what it cannot do fails."""
+
+    def __init__(self, run: Runner, window: tuple[int, ...] | None) -> None:
+        super().__init__()
+        self._run = run
+        self._each = window is not None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self._each:
+            return self._run(x)
+        return torch.cat([self._run(one) for one in x.split(1)])
+
+
+def _waiting(device: str) -> Callable[[], None]:
+    if device.startswith("cuda"):
+        return lambda: torch.cuda.synchronize(torch.device(device))
+    return lambda: None

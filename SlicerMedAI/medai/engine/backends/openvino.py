@@ -1,0 +1,123 @@
+"""OpenVINO, Intel's inference library, on the CPU."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import threading
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+NAME, TITLE, PACKAGES = "openvino", "OpenVINO", ("openvino",)
+_XML, _BIN = "model.xml", "model.bin"
+
+
+def version() -> str:
+    """Of the installed package; ``""`` when it is missing. Does not import it."""
+    try:
+        return importlib.metadata.version("openvino")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def convert(network: torch.nn.Module, example: torch.Tensor, folder: Path, *, fixed: bool) -> None:
+    """Write the network as OpenVINO's own files.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In eval mode, on the CPU.
+    example : Tensor, shape (1, C, spatial)
+        The window that it is traced with.
+    folder : Path
+        Where ``model.xml`` and ``model.bin`` go; exists.
+    fixed : bool
+        For windows of just this shape, instead of for every batch and spatial size.
+    """
+    openvino = _package()
+    sizes = list(example.shape) if fixed else [-1, example.shape[1], *[-1] * (example.ndim - 2)]
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # sizes that tracing takes for constants show when the result is compared
+        model = openvino.convert_model(network, example_input=example, input=[openvino.PartialShape(sizes)])
+    if len(model.outputs) != 1:
+        raise ValueError(f"the converted model has {len(model.outputs)} outputs")
+    # Half precision would halve the file and change labels at their borders.
+    openvino.save_model(model, folder / _XML, compress_to_fp16=False)
+
+
+def load(files: Mapping[str, bytes], threads: int, window: tuple[int, ...] | None) -> OpenVINORunner:
+    """The model of `convert`, compiled for this CPU.
+
+    Parameters
+    ----------
+    files : mapping
+        Content of the files by name.
+    threads : int
+        Of the CPU.
+    window : tuple of int, optional
+        (C, spatial) of the windows that will come most often.
+    """
+    return OpenVINORunner(files[_XML], files[_BIN], threads, window)
+
+
+class OpenVINORunner:
+    """A compiled model. Windows of the expected size go through a form of it that knows this size, which is a little
+    faster and plans its memory ahead; other sizes through a form for all, compiled when the first comes."""
+
+    def __init__(self, xml: bytes, weights: bytes, threads: int, window: tuple[int, ...] | None) -> None:
+        openvino = _package()
+        self._openvino = openvino
+        self._core = openvino.Core()
+        self._weights = weights  # the model may refer to them
+        self._model = self._core.read_model(xml, weights)
+        self._settings = {
+            "INFERENCE_PRECISION_HINT": "f32",  # bfloat16, the default where the CPU has it, changes labels
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,  # threads bound to cores wait for whatever else runs there
+        }
+        self._window = window
+        self._forms: dict[bool, tuple[Any, list[int] | None]] = {}
+        self._lock = threading.Lock()
+        self._request(expected=window is not None)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        expected = tuple(x.shape[1:]) == self._window
+        with self._lock, torch.no_grad():
+            request, sizes = self._request(expected=expected)
+            request.set_input_tensor(self._openvino.Tensor(x.numpy(), shared_memory=True))
+            if sizes is None:
+                request.infer()
+                return torch.from_numpy(request.get_output_tensor().data.copy())
+            # OpenVINO writes straight into the tensor that the caller gets.
+            output = torch.empty([x.shape[0], *sizes])
+            request.set_output_tensor(self._openvino.Tensor(output.numpy(), shared_memory=True))
+            request.infer()
+            return output
+
+    def _request(self, *, expected: bool) -> tuple[Any, list[int] | None]:
+        """An inference request, and the output's sizes after the batch where they are known beforehand."""
+        if expected not in self._forms:
+            model = self._model.clone()
+            # A model converted for one window has nothing left to choose.
+            if expected and model.input(0).partial_shape.is_dynamic:
+                model.reshape([-1, *(self._window or ())])
+            compiled = self._core.compile_model(model, "CPU", self._settings)
+            shape = compiled.output(0).partial_shape
+            known = shape.rank.is_static and len(shape) and all(size.is_static for size in list(shape)[1:])
+            sizes = [size.get_length() for size in list(shape)[1:]] if known else None
+            self._forms[expected] = compiled.create_infer_request(), sizes
+        return self._forms[expected]
+
+
+def _package() -> Any:
+    # OpenVINO reports its use to a statistics server when this package of its can be imported. No program that holds
+    # images of patients may talk to one.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino  # type: ignore[import-untyped]
+
+    return openvino

@@ -1,0 +1,104 @@
+"""For one job: the fastest network that is known, and the search for a faster one once the job proves to be long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from medai.bundles.pipeline import Pipeline
+    from medai.engine.backends import Backends, Ready
+
+_WORTH_CONVERTING_S = 1.0
+
+
+class Fastest:
+    """One model's network for one job: the same from its first window to its last.
+
+    Parameters
+    ----------
+    backends : Backends or None
+        What may compute it; None for PyTorch alone.
+    pipeline : Pipeline
+        The model, loaded.
+    requested : str
+        ``"auto"`` or a backend's name.
+    """
+
+    def __init__(self, backends: Backends | None, pipeline: Pipeline, requested: str) -> None:
+        self._backends = backends if requested != "torch" else None
+        self._pipeline = pipeline
+        self._requested = requested
+        self._window: tuple[int, tuple[int, ...] | None] = (0, None)
+        self._ready: Ready | None = None
+        self._since: float | None = None
+
+    def network(self, image: torch.Tensor, while_waiting: Callable[[], None]) -> torch.nn.Module:
+        """The network to call.
+
+        A backend that was asked for by name is waited for; with ``"auto"`` nobody waits.
+
+        Parameters
+        ----------
+        image : Tensor, shape (1, C, *spatial)
+            That it will be called for.
+        while_waiting : callable
+            Called several times a second; may raise to stop.
+        """
+        if self._backends is None:
+            return self._pipeline.network
+        if self._ready is None:
+            self._window = _window(self._pipeline.inferer, image)
+            by_name = self._requested != "auto"
+            self._ready = self._ask(begin=by_name)
+            if by_name and self._ready.name == "torch":
+                while not self._backends.wait(0.2):
+                    while_waiting()
+                self._ready = self._ask(begin=True)
+        return self._ready.network
+
+    @property
+    def reason(self) -> str:
+        """Why this one, for a person; empty where PyTorch is what anybody expects."""
+        told = self._ready is not None and (self._ready.name != "torch" or self._requested != "auto")
+        return self._ready.reason if self._ready is not None and told else ""
+
+    def at_window(self) -> None:
+        """Called at every window: a job of more than a moment is worth a conversion for the next one."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        if self._ready is None or now - self._since < _WORTH_CONVERTING_S:
+            return
+        self._since = float("inf")
+        self._ask(begin=True)
+
+    def _ask(self, *, begin: bool) -> Ready:
+        from medai.bundles import integrity
+
+        assert self._backends is not None
+        pipeline = self._pipeline
+        channels, roi_size = self._window
+        return self._backends.network(
+            Path(pipeline.root),
+            integrity.digest(pipeline.root),
+            pipeline.network,
+            pipeline.device,
+            roi_size=roi_size,
+            channels=channels,
+            requested=self._requested,
+            begin=begin,
+        )
+
+
+def _window(inferer: Any, image: torch.Tensor) -> tuple[int, tuple[int, ...] | None]:
+    """Channels and spatial size of what the network is called with; None where it takes whole images."""
+    channels, axes = int(image.shape[1]), image.ndim - 2
+    roi = getattr(inferer, "roi_size", None)
+    if roi is None:
+        return channels, None
+    return channels, (roi,) * axes if isinstance(roi, int) else tuple(int(size) for size in roi)

@@ -1,0 +1,140 @@
+"""Real networks through the real converters."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.inferers import SlidingWindowInferer
+
+from medai.engine.backends import kinds
+from medai.engine.backends.converted import ConvertedNetwork, Runner
+
+Network = Callable[..., torch.nn.Module]
+Image = Callable[..., torch.Tensor]
+Given = Callable[[str], tuple[torch.nn.Module, tuple[int, ...]]]
+
+NAMES = ["UNet", "UNet of four channels", "UNet of one output", "plane UNet", "SegResNet", "DynUNet", "DenseNet"]
+
+
+@pytest.fixture(scope="module")
+def converted(a_network_and_window: Given, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Runner]:
+    """A network of that name, converted and loaded; each is converted once."""
+
+    @lru_cache
+    def convert(backend: str, name: str = "UNet", *, fixed: bool = False) -> Runner:
+        converter, folder = kinds.CONVERTERS[backend], tmp_path_factory.mktemp("converted")
+        if not converter.version():
+            pytest.skip(f"{backend} is not installed")
+        network, window = a_network_and_window(name)
+        converter.convert(network, torch.rand(1, *window), folder, fixed=fixed)
+        return converter.load({path.name: path.read_bytes() for path in folder.iterdir()}, 1, window)
+
+    return convert
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("name", NAMES)
+def test_gives_what_the_network_gives_for_any_batch_and_size(
+    backend: str, name: str, converted: Callable[..., Runner], a_network_and_window: Given, an_image: Image
+) -> None:
+    network, window = a_network_and_window(name)
+    run = converted(backend, name)
+    larger = (window[0], *(2 * size for size in window[1:-1]), window[-1])
+    with torch.inference_mode():
+        for shape in ((1, *window), (3, *window), (2, *larger), (1, *window)):
+            x = an_image(*shape)
+            torch.testing.assert_close(run(x), network(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_an_output_is_not_changed_by_the_next_call(
+    backend: str, converted: Callable[..., Runner], an_image: Image
+) -> None:
+    run = converted(backend)
+    for size in (16, 32):
+        first = run(an_image(1, 1, size, size, size))
+        before = first.clone()
+        second = run(an_image(1, 1, size, size, size, seed=1))
+        assert torch.equal(first, before)
+        assert not torch.equal(first, second)
+
+
+def test_works_inside_monais_own_sliding_windows(
+    converted: Callable[..., Runner], a_network: Network, an_image: Image
+) -> None:
+    network = a_network()
+    ready = ConvertedNetwork(network, converted("openvino"))
+    inferer = SlidingWindowInferer((16, 16, 16), sw_batch_size=4, overlap=0.5, mode="gaussian")
+    x = an_image(1, 1, 30, 20, 27)
+    with torch.inference_mode():
+        torch.testing.assert_close(inferer(x, ready), inferer(x, network), rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_converted_for_one_window_takes_them_one_by_one_and_leaves_others_to_the_network(
+    converted: Callable[..., Runner], a_network: Network, an_image: Image
+) -> None:
+    network, window = a_network(), (1, 16, 16, 16)
+    run, shapes = converted("openvino", fixed=True), []
+
+    def watched(x: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(x.shape))
+        return run(x)
+
+    ready = ConvertedNetwork(network, watched, window)
+    with torch.inference_mode():
+        for shape in ((2, *window), (1, 1, 32, 16, 16)):
+            x = an_image(*shape)
+            torch.testing.assert_close(ready(x), network(x), rtol=1e-4, atol=1e-4)
+    assert shapes == [(1, *window)] * 2
+
+
+def test_metadata_of_an_image_passes_through(
+    converted: Callable[..., Runner], a_network: Network, an_image: Image
+) -> None:
+    network = a_network()
+    ready = ConvertedNetwork(network, converted("openvino"))
+    x = MetaTensor(an_image(1, 1, 16, 16, 16), affine=torch.diag(torch.tensor([2.0, 3, 4, 1])), meta={"name": "a"})
+    with torch.inference_mode():
+        found, expected = ready(x), network(x)
+    assert isinstance(found, MetaTensor)
+    assert found.meta["name"] == expected.meta["name"]
+    assert torch.equal(found.affine, expected.affine)
+    torch.testing.assert_close(found.as_tensor(), expected.as_tensor(), rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_and_double_precision_come_from_the_network_itself(a_network: Network, an_image: Image) -> None:
+    ready = ConvertedNetwork(a_network(), lambda _: pytest.fail("the converted model was called"))
+    x = an_image(1, 1, 16, 16, 16).requires_grad_()
+    ready(x).sum().backward()
+    assert x.grad is not None
+    assert ready.double()(x.detach().double()).dtype == torch.float64
+
+
+def test_after_a_failure_the_network_itself_goes_on(
+    a_network: Network, an_image: Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = []
+
+    def fail(x: torch.Tensor) -> torch.Tensor:
+        calls.append(x)
+        raise RuntimeError("bad allocation")
+
+    network = a_network()
+    ready, x = ConvertedNetwork(network, fail), an_image(1, 1, 16, 16, 16)
+    with torch.inference_mode(), caplog.at_level(logging.WARNING):
+        assert torch.equal(ready(x), network(x))
+        assert torch.equal(ready(x), network(x))
+    assert len(calls) == 1
+    assert "bad allocation" in caplog.text
+
+
+def test_openvinos_statistics_are_never_loaded(converted: Callable[..., Runner]) -> None:
+    converted("openvino")
+    assert "openvino" in sys.modules
+    assert sys.modules.get("openvino_telemetry") is None
