@@ -41,6 +41,7 @@ def main() -> int:
             print(ui.logTextEdit.toPlainText())
             return 1
         ui.show3DCheckBox.setChecked(True)
+        host.process_events(PATIENCE_S, until=lambda: ui.stageLabel.text.endswith("."))  # the surfaces are made
         ui.advancedCollapsibleButton.collapsed = False
         ui.modelComboBox.clearFocus()
         options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,7 @@ class SceneAndLogics:
         self.application_logic.SetViewLogics(vtk.vtkCollection())
         self.logics = {name: self._logic(name) for name in LOGICS}
         self.scene.GetSubjectHierarchyNode()  # created by the asking
+        self.scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, _remove_item_of_node)
 
     def _logic(self, name: str) -> Any:
         if name == "segmentations":
@@ -84,6 +85,16 @@ class SceneAndLogics:
         """Empty the scene and remove its folder."""
         self.scene.Clear(1)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@vtk.calldata_type(vtk.VTK_OBJECT)
+def _remove_item_of_node(scene: Any, _event: str, node: Any) -> None:
+    """Drop the subject hierarchy item of a removed node, as ``qSlicerSubjectHierarchyPluginLogic`` does."""
+    if scene is None or scene.IsClosing() or node.IsA("vtkMRMLSubjectHierarchyNode"):  # None: it is being deleted
+        return
+    hierarchy = scene.GetSubjectHierarchyNode()
+    if item := hierarchy.GetItemByDataNode(node):
+        hierarchy.RemoveItem(item, False, False)
 
 
 @cache

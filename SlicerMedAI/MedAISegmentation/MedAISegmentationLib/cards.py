@@ -97,10 +97,15 @@ def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance, frameTit
 
 def volumesOf(result) -> tuple:
     """Arguments of `resultCard`: volumes in mL by frame and structure, provenance, what the frames are called."""
+    # Read from the tables: counting voxels again would hold up the window.
     if not result.frames:
-        return [("", result.labelmap.volumes_ml())], result.provenance
-    title, index = next(iter(result.table.columns.items()))
-    volumes = [(f"{value:g}", frame.labelmap.volumes_ml()) for value, frame in zip(index, result.frames, strict=True)]
+        names, volumes = (result.table.columns[title] for title in ("Segment", "Volume (mL)"))
+        return [("", dict(zip(names, volumes, strict=True)))], result.provenance
+    (title, index), *columns = result.table.columns.items()
+    volumes = [
+        (f"{value:g}", {name.removesuffix(" (mL)"): column[frame] for name, column in columns})
+        for frame, value in enumerate(index)
+    ]
     return volumes, result.provenance, title
 
 
@@ -121,6 +126,16 @@ def stageText(progress) -> str:
     if progress.eta_s is None:
         return escape(progress.stage)
     return _("{stage} - about {time} left").format(stage=escape(progress.stage), time=duration(progress.eta_s))
+
+
+def caption(text: str) -> str:
+    """Somebody else's text on a button: an ampersand is one, and no mark of a keyboard shortcut."""
+    return text.replace("&", "&&")
+
+
+def toolTip(text: str) -> str:
+    """Somebody else's text as a tool tip, which Qt would take for HTML where it looks like that."""
+    return f"<qt>{escape(text)}</qt>"
 
 
 def errorText(error) -> str:

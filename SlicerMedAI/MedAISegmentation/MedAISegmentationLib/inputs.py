@@ -1,9 +1,10 @@
-"""The image and the region of the panel: what is chosen at first, and when it has changed."""
+"""The images and the region of the panel: what a model asks for, what is chosen at first, when it has changed."""
 
 from __future__ import annotations
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 IMAGE_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSequenceNode")
 
@@ -19,6 +20,34 @@ CHANGES = (
 def isSequence(node) -> bool:
     """Whether a node stands for several frames."""
     return node.IsA("vtkMRMLSequenceNode") or node.IsA("vtkMRMLSequenceBrowserNode")
+
+
+def imagesOf(model, first=None) -> list[str]:
+    """What a person is asked to choose for a model, one caption for each image.
+
+    Parameters
+    ----------
+    model : Description or None
+        Of a model with several channels every channel is an image of its own (the four sequences of a brain MR, CT
+        and PET), unless the channels are those of a colour.
+    first : vtkMRMLNode, optional
+        The first image. One that has all channels itself needs no others beside it.
+    """
+    count = model.channels if model is not None else 1
+    vector = first.GetNumberOfImageComponents() if first is not None and first.IsA("vtkMRMLVectorVolumeNode") else 1
+    if count < 2 or vector == count or isColour(model):
+        return [_("Image")]
+    names = model.channel_names
+    if len(names) == count and all(names):
+        return list(names)
+    return [_("Image {number}").format(number=number + 1) for number in range(count)]
+
+
+def isColour(model) -> bool:
+    """Whether the channels of a model are red, green and blue."""
+    kind = model.inputs[0].kind.casefold() if model.inputs else ""
+    initials = "".join(name[:1] for name in model.channel_names).casefold()
+    return "rgb" in kind or "color" in kind or "colour" in kind or (model.channels == 3 and initials == "rgb")
 
 
 def imageToStartWith():

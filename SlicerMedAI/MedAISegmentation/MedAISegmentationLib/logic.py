@@ -12,6 +12,8 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from MedAISegmentationLib.inputs import isSequence
 from MedAISegmentationLib.parameters import Device, MedAISegmentationParameterNode
 from MedAISegmentationLib.run import Poller, SegmentationRun
+from MedAISegmentationLib.surface_run import SurfaceRun
+from MedAISegmentationLib.warm_up import WarmUp
 
 DEFAULT_MODEL = "hippocampus_mr_unet"
 
@@ -31,16 +33,22 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         self._worker = worker
         self._poller = poller or Poller()
+        self._warmUp = None
+        self._surfaces: list[SurfaceRun] = []
 
     def getParameterNode(self) -> MedAISegmentationParameterNode:
         """The choices saved in the current scene."""
         return MedAISegmentationParameterNode(super().getParameterNode())
 
     def models(self) -> list:
-        """Installed models that segment, as `medai.bundles.description.Description`, by title. Imports no torch."""
+        """Installed models that segment, as `medai.bundles.description.Description`, by title. Imports no torch.
+
+        One that cannot be used is there too, with the reason in its `problem`; what cannot even be read has no inputs,
+        and nobody knows what it would be for.
+        """
         from medai.bundles import library
 
-        found = [model for model in library.models() if model.task == "segment" and not model.problem]
+        found = [model for model in library.models() if model.task == "segment" or (model.problem and not model.inputs)]
         return sorted(found, key=lambda model: model.title.casefold())
 
     def warnings(self, inputNode, model, region=None) -> tuple[str, ...]:
@@ -48,8 +56,8 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
 
         Parameters
         ----------
-        inputNode : vtkMRMLNode
-            Volume, sequence or sequence browser.
+        inputNode : vtkMRMLNode or list of these
+            Volume, sequence or sequence browser; all the images of a model with several.
         model : Description
             One of `models`.
         region : vtkMRMLMarkupsROINode, "auto" or None
@@ -63,12 +71,13 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         import medai.mrml
         from medai.volume import crop
 
-        image = firstImage(inputNode)
+        images = [firstImage(node) for node in asList(inputNode)]
         if region == "auto":
             model = replace(model, expects=replace(model.expects, extent_mm=None))
         elif region is not None:
-            image = crop(image, medai.mrml.region_from_node(region).slices(image))
-        return model.warnings((image,))
+            box = medai.mrml.region_from_node(region)
+            images = [crop(image, box.slices(image)) for image in images]
+        return model.warnings(images)
 
     def defaultRegion(self, inputNode, model) -> str | None:
         """What to do without a drawn region: ``"auto"`` when the model finds its structure in larger images, and this
@@ -77,7 +86,7 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         from medai.errors import MedAIError
 
         try:
-            extent = firstImage(inputNode).extent_mm
+            extent = firstImage(asList(inputNode)[0]).extent_mm
         except MedAIError:
             return None
         largest = model.expects.extent_mm[1] if model.expects.extent_mm else float("inf")
@@ -105,7 +114,8 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         Parameters
         ----------
         inputNode : vtkMRMLScalarVolumeNode, vtkMRMLVectorVolumeNode, vtkMRMLSequenceNode or vtkMRMLSequenceBrowserNode
-            Image. Of a sequence every frame is segmented; a browser stands for its first sequence of images.
+            Image. Of a sequence every frame is segmented; a browser stands for its first sequence of images. A list of
+            volumes, in the model's order, for a model that looks at several images at once.
         model : str
             Name of an installed model, or path of a bundle folder.
         region : vtkMRMLMarkupsROINode, "auto" or None
@@ -118,7 +128,7 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         device : Device or str
             Where to run.
         show3D : bool
-            Show closed surfaces in the 3D views.
+            Show closed surfaces in the 3D views; with callbacks, they come after `onFinished` (see `show3D`).
         onProgress : callable, optional
             ``onProgress(medai.Progress)``
         onFinished : callable, optional
@@ -147,43 +157,103 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         from medai.bundles.description import describe
         from medai.errors import InputError
 
-        if inputNode is None:
+        inputNodes = asList(inputNode)
+        if not inputNodes or None in inputNodes:
             raise InputError(
                 _("There is nothing to segment."), _("No image was chosen."), _("Choose an image under Inputs.")
             )
-        if outputSegmentation is not None and isSequence(inputNode):
+        if outputSegmentation is not None and any(isSequence(node) for node in inputNodes):
             raise InputError(
                 _("A segmentation cannot take the results of a whole sequence."),
                 _("Every frame gets a segmentation of its own, and they play together with the images."),
                 _("Leave the output segmentation at 'Create new segmentation', or choose a single image."),
             )
         if region is None:
-            region = self.defaultRegion(inputNode, describe(library.find(model)))
-        job = medai.prepare(inputNode, model, region=region, segments=segments, device=deviceName(device))
+            region = self.defaultRegion(inputNodes[0], describe(library.find(model)))
+        images = inputNodes if len(inputNodes) > 1 else inputNodes[0]
+        job = medai.prepare(images, model, region=region, segments=segments, device=deviceName(device))
+        waits = onFinished is None and onError is None
+
+        def finished(segmentationNode, result) -> None:
+            if show3D or run.lostSurfaces:
+                self.show3D(segmentationNode)
+            if onFinished is not None:
+                onFinished(segmentationNode, result)
+
         run = SegmentationRun(
-            self._submit(job),
-            inputNode,
+            self.worker().submit(job),
+            inputNodes,
             outputSegmentation=outputSegmentation,
-            show3D=show3D,
+            show3D=show3D if waits else None,
             onProgress=onProgress,
-            onFinished=onFinished,
+            onFinished=None if waits else finished,
             onError=onError,
         )
-        if onFinished is None and onError is None:
+        if waits:
             return run.wait()
         self._poller.add(run)
         return run
+
+    def show3D(
+        self,
+        segmentationNode,
+        *,
+        onProgress: Callable | None = None,
+        onFinished: Callable | None = None,
+        onError: Callable | None = None,
+    ) -> SurfaceRun:
+        """Make the closed surfaces of a segmentation and show them in the 3D views; returns at once.
+
+        Surfaces of a large organ take seconds: they are made in a thread, and appear when all are there.
+
+        Parameters
+        ----------
+        segmentationNode : vtkMRMLSegmentationNode
+        onProgress, onFinished, onError : callable, optional
+            As for `SurfaceRun`.
+        """
+        self.hide3D(segmentationNode)
+        run = SurfaceRun(segmentationNode, onProgress, onFinished, onError)
+        self._surfaces = [other for other in self._surfaces if not other.ended] + [run]
+        self._poller.add(run)
+        return run
+
+    def hide3D(self, segmentationNode) -> None:
+        """Show the surfaces of a segmentation no more, and make none that are still missing."""
+        for run in self._surfaces:
+            if run.nodeID == segmentationNode.GetID():
+                run.cancel()
+        if segmentationNode.GetDisplayNode() is not None:
+            segmentationNode.GetDisplayNode().SetVisibility3D(False)
+
+    def warmUp(self, isInstalled: Callable[[], bool]) -> None:
+        """Prepare for a first job soon, in small steps from Slicer's event loop: imports, then the worker process.
+
+        Parameters
+        ----------
+        isInstalled : callable
+            ``isInstalled() -> bool``: whether the packages are there that running a model needs.
+        """
+        if self._warmUp is None:
+            self._warmUp = WarmUp(self.worker, isInstalled)
+            self._poller.add(self._warmUp)
 
     def close(self) -> None:
         """Cancel every run of this logic and end its timer. The shared worker stays for others."""
         self._poller.stop()
 
-    def _submit(self, job):
+    def worker(self):
+        """The `medai.jobs.Worker` that runs the jobs."""
         if self._worker is None:
             from medai.jobs import default_worker
 
             self._worker = default_worker()
-        return self._worker.submit(job)
+        return self._worker
+
+
+def asList(inputNode) -> list:
+    """The images of a job, one or several."""
+    return list(inputNode) if isinstance(inputNode, (list, tuple)) else [inputNode]
 
 
 def firstImage(node):

@@ -5,10 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import qt
+from slicer.i18n import tr as _
+
+from MedAISegmentationLib import cards
+
+
+class Attention(qt.QObject):
+    """Tells when a person turns to a widget, just before the widget reacts."""
+
+    EVENTS = (qt.QEvent.MouseButtonPress, qt.QEvent.FocusIn)
+
+    def __init__(self, parent, onAttention: Callable[[], None]) -> None:
+        super().__init__(parent)
+        self._onAttention = onAttention
+
+    def eventFilter(self, _watched, event) -> bool:
+        """Called by Qt for every event of the widget; none is held back."""
+        if event.type() in self.EVENTS:
+            self._onAttention()
+        return False
 
 
 class ModelChooser:
-    """A searchable combo box.
+    """A searchable combo box, which offers a model as soon as it is imported.
 
     Parameters
     ----------
@@ -16,11 +35,14 @@ class ModelChooser:
         Editable.
     onChosen : callable
         ``onChosen(name)``: a person chose the model of that name.
+    findModels : callable
+        ``findModels() -> list of Description``. Those with a problem can be read about, but not be picked in the list.
     """
 
-    def __init__(self, comboBox, onChosen: Callable[[str], None]) -> None:
+    def __init__(self, comboBox, onChosen: Callable[[str], None], findModels: Callable[[], list]) -> None:
         self._comboBox = comboBox
         self._onChosen = onChosen
+        self._findModels = findModels
         self._models: list = []
         self._hits = qt.QStringListModel(comboBox)
         completer = qt.QCompleter(comboBox)
@@ -32,21 +54,34 @@ class ModelChooser:
         comboBox.lineEdit().connect("textEdited(QString)", self._onTextEdited)
         comboBox.lineEdit().connect("editingFinished()", self._onEditingFinished)
         comboBox.connect("currentIndexChanged(int)", self._onCurrentIndexChanged)
+        self._attention = Attention(comboBox, self.refresh)
+        comboBox.installEventFilter(self._attention)
+        comboBox.lineEdit().installEventFilter(self._attention)
 
-    def setModels(self, models: list) -> None:
-        """Offer these `Description` objects; none is chosen yet."""
-        self._models = list(models)
+    def refresh(self) -> None:
+        """Offer the models that there are now; the one that is shown stays."""
+        models = self._findModels()
+        if models == self._models:
+            return
+        current = self._comboBox.currentIndex
+        shown = self._models[current].name if current >= 0 else ""
+        self._models = models
         wasBlocked = self._comboBox.blockSignals(True)
         self._comboBox.clear()
-        for model in self._models:
+        for index, model in enumerate(models):
             self._comboBox.addItem(model.title, model.name)
-        self._comboBox.setCurrentIndex(-1)
+            if model.problem:
+                item = self._comboBox.model().item(index)
+                item.setEnabled(False)
+                item.setText(_("{title} (cannot be used)").format(title=model.title))
+                item.setToolTip(cards.toolTip(model.problem))
+        self._comboBox.setCurrentIndex(self._index(lambda model: model.name == shown))
         self._comboBox.blockSignals(wasBlocked)
-        self._hits.setStringList([model.title for model in self._models])
+        self._hits.setStringList([model.title for model in models])
 
-    def names(self) -> list[str]:
-        """Names of the models on offer."""
-        return [model.name for model in self._models]
+    def usableNames(self) -> list[str]:
+        """Names of the models without a problem."""
+        return [model.name for model in self._models if not model.problem]
 
     def model(self, name: str):
         """The model of that name, or None."""
@@ -73,13 +108,13 @@ class ModelChooser:
         # Enter takes the first hit; text that fits nothing gives way to the model that was chosen before.
         text = self._comboBox.lineEdit().text
         current = self._comboBox.currentIndex
-        if current >= 0 and self._models[current].title == text:
+        if current >= 0 and self._comboBox.itemText(current) == text:
             return
         hits = [text] if any(model.title == text for model in self._models) else self.search(text)
         if text.strip() and hits:
             self._comboBox.setCurrentIndex(self._index(lambda model: model.title == hits[0]))
         elif current >= 0:
-            self._comboBox.lineEdit().setText(self._models[current].title)
+            self._comboBox.lineEdit().setText(self._comboBox.itemText(current))
         self._hits.setStringList([model.title for model in self._models])
 
     def _onCurrentIndexChanged(self, index: int) -> None:

@@ -39,6 +39,7 @@ class MedAISegmentationParameterNode:
     """Typed access to the parameter node.
 
     inputNode - Image to segment; of a sequence (or of a sequence browser's first sequence) every frame is segmented.
+    furtherInputs - The other images of a model that looks at several at once, in its order.
     model - Name of the model bundle; empty until one is chosen.
     region - Box to which the work is limited; none for the whole image.
     outputSegmentation - Where the segments go; none for a new node.
@@ -49,6 +50,7 @@ class MedAISegmentationParameterNode:
     """
 
     inputNode: ImageNode
+    furtherInputs: list[slicer.vtkMRMLVolumeNode]
     model: str = ""
     region: slicer.vtkMRMLMarkupsROINode
     outputSegmentation: slicer.vtkMRMLSegmentationNode

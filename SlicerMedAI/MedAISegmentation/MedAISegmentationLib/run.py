@@ -17,12 +17,14 @@ class SegmentationRun:
     ----------
     running : medai.jobs.Running
         The job in its worker process.
-    inputNode : vtkMRMLNode
-        The image or sequence. When it leaves the scene (removed, or the scene closed), the job is cancelled.
+    inputNodes : list of vtkMRMLNode
+        The image, the images, or the sequence. When one leaves the scene (removed, or the scene closed), the job is
+        cancelled.
     outputSegmentation : vtkMRMLSegmentationNode, optional
         Gains the segments; a new node when None, or when it has left the scene meanwhile.
-    show3D : bool
-        Whether closed surfaces are made and shown.
+    show3D : bool or None
+        Whether closed surfaces are made and shown together with the result, which takes as long as it takes. None
+        leaves that to somebody else: also those that an output segmentation had, see `lostSurfaces`.
     onProgress : callable, optional
         ``onProgress(medai.Progress)``
     onFinished : callable, optional
@@ -34,17 +36,17 @@ class SegmentationRun:
     def __init__(
         self,
         running,
-        inputNode,
+        inputNodes: list,
         *,
         outputSegmentation=None,
-        show3D: bool = False,
+        show3D: bool | None = False,
         onProgress: Callable | None = None,
         onFinished: Callable | None = None,
         onError: Callable | None = None,
     ) -> None:
         self._running = running
-        self._scene = inputNode.GetScene()
-        self._inputNode = inputNode
+        self._scene = inputNodes[0].GetScene()
+        self._inputNodes = list(inputNodes)
         self._outputSegmentation = outputSegmentation
         self._show3D = show3D
         self._onProgress = onProgress or _ignore
@@ -53,12 +55,13 @@ class SegmentationRun:
         self.ended = False
         self.segmentationNode = None
         self.result = None
+        self.lostSurfaces = False  # whether the output segmentation had 3D surfaces and now has none
 
     def poll(self) -> bool:
         """Pass on what the worker reported; True while there is more to come. Never waits."""
         if self.ended:
             return False
-        if not self._scene.IsNodePresent(self._inputNode):
+        if not self._inputsArePresent():
             self.cancel(_("Cancelled, because the image is no longer in the scene."))
             return False
         for progress in self._running.poll():
@@ -120,11 +123,14 @@ class SegmentationRun:
         self.ended = True
         self._onFinished(self.segmentationNode, self.result)
 
+    def _inputsArePresent(self) -> bool:
+        return all(self._scene.IsNodePresent(node) for node in self._inputNodes)
+
     def _addToScene(self, result):
         import medai.mrml
         from medai.errors import SceneError
 
-        if not self._scene.IsNodePresent(self._inputNode):
+        if not self._inputsArePresent():
             raise SceneError(
                 _("The segmentation was discarded."),
                 _("The image it belongs to is no longer in the scene."),
@@ -133,10 +139,12 @@ class SegmentationRun:
         target = self._outputSegmentation
         if target is not None and not self._scene.IsNodePresent(target):
             target = None
+        had = target is not None and target.GetSegmentation().ContainsRepresentation("Closed surface")
+        self.lostSurfaces = had and self._show3D is None
         images = self._running.job.inputs
         nodes = medai.mrml.add_result(
             result,
-            self._inputNode,
+            self._inputNodes,
             segmentation=target,
             closed_surface=self._show3D,
             inputs=getattr(images, "frames", images)[:1],
@@ -152,6 +160,8 @@ def isBusy(scene) -> bool:
 class Poller:
     """Calls `poll` of every run ten times a second on Slicer's main thread, while there are any.
 
+    A run is whatever has ``poll() -> bool``, true while there is more to come, and ``cancel()``.
+
     The only thing in the logic that needs Qt, and it does so only once a run is added: a script may pass a poller of
     its own to the logic instead.
     """
@@ -159,9 +169,9 @@ class Poller:
     def __init__(self, interval_ms: int = 100) -> None:
         self._interval = interval_ms
         self._timer = None
-        self._runs: list[SegmentationRun] = []
+        self._runs: list = []
 
-    def add(self, run: SegmentationRun) -> None:
+    def add(self, run) -> None:
         """Poll this run until it ends."""
         self._runs.append(run)
         if self._timer is None:

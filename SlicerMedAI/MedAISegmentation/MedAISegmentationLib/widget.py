@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import time
 
 import qt
 import slicer
@@ -14,8 +12,10 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from MedAISegmentationLib import cards
-from MedAISegmentationLib.inputs import CHANGES, imageToStartWith, isSequence, placeNewRegion
+from MedAISegmentationLib.further_inputs import FurtherInputs
+from MedAISegmentationLib.inputs import CHANGES, imagesOf, imageToStartWith, isSequence, placeNewRegion
 from MedAISegmentationLib.install import offlineText
+from MedAISegmentationLib.job_view import JobView
 from MedAISegmentationLib.logic import DEFAULT_MODEL, MedAISegmentationLogic
 from MedAISegmentationLib.model_chooser import ModelChooser
 from MedAISegmentationLib.parameters import Device
@@ -36,14 +36,8 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.installer = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
-        self._watched: list = []  # the image and the region, while they are chosen
-        self._run = None
+        self._watched: list = []  # the images and the region, while they are chosen
         self._installing = False
-        self._resultNodeID = ""
-        self._stage = ""
-        self._imageName = ""
-        self._chosenDevice = Device.AUTOMATIC
-        self._seenDevices: dict[Device, str] = {}  # by choice: where the last job ran, and why there
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     def setup(self) -> None:
@@ -58,13 +52,15 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
         self.logic = MedAISegmentationLogic()
-        self.installer = slicerInstaller(self.log)
-        self.models = ModelChooser(self.ui.modelComboBox, self.onModelChosen)
+        self.job = JobView(self.ui, self.logic, self.onParametersModified)
+        self.installer = slicerInstaller(self.job.log)
+        self.models = ModelChooser(self.ui.modelComboBox, self.onModelChosen, self.logic.models)
         self.segments = SegmentList(self.ui.segmentListWidget, self.onSegmentsChanged)
-        self.models.setModels(self.logic.models())
+        self.furtherInputs = FurtherInputs(self.ui.inputsLayout, self.onFurtherInputsChanged)
+        self.models.refresh()
 
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
-        self.ui.show3DCheckBox.connect("toggled(bool)", self.onShow3D)
+        self.ui.show3DCheckBox.connect("toggled(bool)", self.job.show3D)
         self.ui.regionSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRegionAdded)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -75,9 +71,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Called when the module is reloaded or the application closes."""
         if self.logic is None:
             return
-        if self._run is not None:
-            self._run.abandon()
-            self._run = None
+        self.job.abandon()
         self.logic.close()
         self._releaseParameterNode()
         self.removeObservers()
@@ -93,6 +87,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def enter(self) -> None:
         """Called each time the user opens this module."""
         if self.logic is not None:
+            self.models.refresh()  # others may have been imported since
             self.initializeParameterNode()
 
     def exit(self) -> None:
@@ -102,10 +97,8 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def onSceneStartClose(self, _caller, _event) -> None:
         """The images are about to vanish, and the parameter node with them."""
-        if self._run is not None:
-            self._run.cancel(_("Cancelled, because the scene was closed."))
-        self._resultNodeID = ""
-        self.ui.resultCollapsibleButton.visible = False
+        self.job.cancel(_("Cancelled, because the scene was closed."))
+        self.job.forget()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller, _event) -> None:
@@ -124,7 +117,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         if parameterNode.inputNode is None:
             parameterNode.inputNode = imageToStartWith()
         if not parameterNode.model:
-            names = self.models.names()
+            names = self.models.usableNames()
             parameterNode.model = DEFAULT_MODEL if DEFAULT_MODEL in names else (names or [""])[0]
         self.setParameterNode(parameterNode)
 
@@ -168,17 +161,16 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         largest = model.expects.extent_mm[1] if model and model.expects.extent_mm else float("inf")
         placeNewRegion(region, image, largest)
 
-    def onShow3D(self, shown: bool) -> None:
-        """Applies to the last result at once, and to the next one."""
-        import medai.mrml
+    def onFurtherInputsChanged(self, nodes: list) -> None:
+        """One of the other images of a model that looks at several at once was chosen."""
+        if self._parameterNode is not None:
+            self._parameterNode.furtherInputs = nodes
 
-        node = slicer.mrmlScene.GetNodeByID(self._resultNodeID) if self._resultNodeID else None
-        if node is None:
-            return
-        if shown:
-            medai.mrml.show_closed_surface(node)
-        elif node.GetDisplayNode() is not None:
-            node.GetDisplayNode().SetVisibility3D(False)
+    def _inputNodes(self, model) -> list:
+        """The images as the model takes them; None where one is still to be chosen."""
+        first, further = self._parameterNode.inputNode, list(self._parameterNode.furtherInputs)
+        missing = len(imagesOf(model, first)) - 1
+        return [first, *(further + [None] * missing)[:missing]]
 
     def onParametersModified(self, _caller=None, _event=None) -> None:
         """Bring everything that is not connected by SlicerParameterName in line with the parameter node."""
@@ -187,8 +179,12 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             model = self.models.model(parameters.model)
             self.models.show(parameters.model)
             self.segments.show(model.labels if model else (), list(parameters.excludedSegments))
-            self.ui.modelInfoLabel.text = cards.modelCard(model) if model else self._noModelText(parameters.model)
-            self._watch([node for node in (parameters.inputNode, parameters.region) if node is not None])
+            self.ui.modelInfoLabel.text = self._modelText(model)
+            first, *further = imagesOf(model, parameters.inputNode)
+            self.ui.inputLabel.text = f"{first}:"
+            self.furtherInputs.show(further, list(parameters.furtherInputs))
+            nodes = dict.fromkeys([*self._inputNodes(model), parameters.region])  # none of them twice
+            self._watch([node for node in nodes if node is not None])
             self._showRegionAndWarnings(model)
             self._showDevice(parameters.device)
             takesOutput = parameters.inputNode is None or not isSequence(parameters.inputNode)
@@ -203,8 +199,8 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             for node in observed:
                 for event in CHANGES:
                     method(node, event, self.onWatchedNodeModified)
-        if self._watched and nodes and self._run is None:
-            self._showStage("")  # it spoke about another image or region
+        if self._watched and nodes:
+            self.job.clearStage()  # it spoke about another image or region
         self._watched = nodes
 
     def onWatchedNodeModified(self, _caller, _event) -> None:
@@ -215,6 +211,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def _showRegionAndWarnings(self, model) -> None:
         from medai.errors import MedAIError
 
+        images = [node for node in self._inputNodes(model) if node is not None]
         image, region = self._parameterNode.inputNode, self._parameterNode.region
         if region is None and image is not None and model is not None:
             region = self.logic.defaultRegion(image, model)
@@ -222,25 +219,30 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         if self.ui.regionSelector.noneDisplay != noRegion:
             self.ui.regionSelector.noneDisplay = noRegion
         warnings, problem = (), ""
-        if image is not None and model is not None:
+        if image is not None and model is not None and len(images) == len(imagesOf(model, image)):
             try:
-                warnings = self.logic.warnings(image, model, region)
+                warnings = self.logic.warnings(images, model, region)
             except MedAIError as error:
                 problem = str(error)
         card = cards.warningCard(warnings, problem)
         self.ui.warningLabel.text = card
         self.ui.warningLabel.visible = bool(card)
 
-    def _noModelText(self, name: str) -> str:
-        if name:
+    def _modelText(self, model) -> str:
+        name = self._parameterNode.model
+        if model is not None and not model.problem:
+            return cards.modelCard(model)
+        if model is not None:
+            text = _("The model '{name}' cannot be used.").format(name=model.title) + "\n" + model.problem
+        elif name:
             text = _("The model '{name}', which this scene was made with, is not installed here.").format(name=name)
         else:
             text = _("No model is installed.")
-        return cards.box("#b35900", cards.escape(text))
+        return cards.box("#b35900", cards.escape(text).replace("\n", "<br>"))
 
     def _showDevice(self, device: Device) -> None:
-        if device in self._seenDevices:
-            text = self._seenDevices[device]
+        if device in self.job.seenDevices:
+            text = self.job.seenDevices[device]
         elif device is Device.AUTOMATIC:
             from medai.engine.devices import describe_expected_device
 
@@ -259,25 +261,33 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             return _("Select a model first.")
         if model.labels and all(segment.name in parameters.excludedSegments for segment in model.labels):
             return _("Check at least one structure.")
-        return ""
+        return model.problem or self._whyNotTheseImages(model)
+
+    def _whyNotTheseImages(self, model) -> str:
+        nodes = self._inputNodes(model)
+        for caption, node in zip(imagesOf(model, nodes[0]), nodes, strict=True):
+            if node is None:
+                return _("Select an image for '{caption}' first.").format(caption=caption)
+        return _("The same image is selected twice.") if len(set(nodes)) < len(nodes) else ""
 
     def _updateApplyButton(self) -> None:
-        running = self._run is not None
         whyNot = self._whyNot()
-        self.ui.applyButton.text = _("Cancel") if running else _("Apply")
-        self.ui.applyButton.enabled = running or not (whyNot or self._installing)
-        toolTip = whyNot or _("Segment the image. Slicer stays usable meanwhile.")
-        self.ui.applyButton.toolTip = _("Stop; the scene stays as it is.") if running else toolTip
-        self.ui.progressBar.visible = running
+        if not whyNot:  # a person may press Apply soon
+            self.logic.warmUp(lambda: not self.installer.missing())
+        self.job.showButton(whyNot or (_("Packages are being installed.") if self._installing else ""))
 
     # What runs
 
     def onApplyButton(self) -> None:
         """Start, or cancel what is running."""
-        if self._run is not None:
-            self._run.cancel()
+        if self.job.run is not None:
+            self.job.cancel()
         elif not self._installing and self._packagesAreInstalled():
-            self._start()
+            parameters = self._parameterNode
+            if not self._whyNot():  # the scene may have been closed while packages were being installed
+                model = self.models.model(parameters.model)
+                self.job.start(parameters, self._inputNodes(model), model)
+            self._updateApplyButton()
 
     def _packagesAreInstalled(self) -> bool:
         from medai.errors import DependencyError
@@ -289,98 +299,13 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         try:
             ready = self.installer.ensure()
             if ready:  # some models may be described in a format that could not be read before
-                self.models.setModels(self.logic.models())
+                self.models.refresh()
         except DependencyError as error:
             ready = False
-            self._showError(error)
+            self.job.showError(error)
         finally:
             self._installing = False
             self.onParametersModified()
         wanted = self.installer.missing() or self.installer.requirements
-        self.ui.noticeLabel.text = "" if ready else cards.box("#b35900", offlineText(wanted))
-        self.ui.noticeLabel.visible = not ready
+        self.job.showNotice("" if ready else cards.box("#b35900", offlineText(wanted)))
         return ready
-
-    def _start(self) -> None:
-        from medai.errors import MedAIError
-
-        parameters = self._parameterNode
-        if self._whyNot():  # the scene may have been closed while packages were being installed
-            return
-        excluded = list(parameters.excludedSegments)
-        kept = [segment.name for segment in self.models.model(parameters.model).labels if segment.name not in excluded]
-        self._stage = ""
-        self._imageName = parameters.inputNode.GetName()
-        self._chosenDevice = parameters.device
-        self.ui.resultCollapsibleButton.visible = False
-        self._showStage(_("Starting"))
-        self.log(_("{model} on '{image}'").format(model=parameters.model, image=self._imageName))
-        try:
-            self._run = self.logic.process(
-                parameters.inputNode,
-                parameters.model,
-                region=parameters.region,
-                outputSegmentation=None if isSequence(parameters.inputNode) else parameters.outputSegmentation,
-                segments=kept if excluded else None,
-                device=parameters.device,
-                show3D=parameters.show3D,
-                onProgress=self.onProgress,
-                onFinished=self.onFinished,
-                onError=self.onError,
-            )
-        except MedAIError as error:
-            self.onError(error)
-        self._updateApplyButton()
-
-    def onProgress(self, progress) -> None:
-        """One report of the worker."""
-        fraction = progress.fraction
-        self.ui.progressBar.maximum = 0 if fraction is None else 1000  # 0: a bar that moves without a length
-        self.ui.progressBar.value = 0 if fraction is None else round(1000 * fraction)
-        self._showStage(cards.stageText(progress))
-        if progress.stage != self._stage:
-            self._stage = progress.stage
-            self.log(progress.stage)
-        if progress.note:
-            self.log(progress.note)
-
-    def onFinished(self, segmentationNode, result) -> None:
-        """The segments are in the scene."""
-        self._run = None
-        self._resultNodeID = segmentationNode.GetID()
-        self.ui.resultLabel.text = cards.resultCard(*cards.volumesOf(result))
-        self.ui.resultCollapsibleButton.text = _("Result: {image}").format(image=self._imageName)
-        self.ui.resultCollapsibleButton.visible = True
-        self.ui.resultCollapsibleButton.collapsed = False
-        self._seenDevices[self._chosenDevice] = cards.deviceText(result.provenance)
-        self.onParametersModified()
-        self._showStage(_("Done in {time}.").format(time=cards.duration(result.provenance.duration_s)))
-        self.log(_("Finished: '{name}'").format(name=segmentationNode.GetName()))
-        self.log(str(result.provenance))
-
-    def onError(self, error) -> None:
-        """The job ended without a result."""
-        from medai.errors import JobCancelled
-
-        self._run = None
-        self._showStage(cards.escape(str(error) if isinstance(error, JobCancelled) else error.what))
-        self._updateApplyButton()
-        if isinstance(error, JobCancelled):
-            self.log(str(error))
-        else:
-            self._showError(error)
-
-    def _showStage(self, html: str) -> None:
-        self.ui.stageLabel.text = html
-        self.ui.stageLabel.visible = bool(html)
-
-    def _showError(self, error) -> None:
-        self.log(str(error))
-        if error.details:
-            self.log(error.details)
-            logging.error(error.details)
-        slicer.util.errorDisplay(cards.errorText(error), windowTitle=_("MedAI Segmentation"))
-
-    def log(self, text: str) -> None:
-        """Add a line to the log under the fold."""
-        self.ui.logTextEdit.appendPlainText(f"{time.strftime('%H:%M:%S')}  {text}")

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from medai.mrml.scene import create_scene
     from medai.mrml.segmentations import show_closed_surface
     from medai.mrml.sequences import series_from_node
+    from medai.mrml.surfaces import SurfaceMaking
     from medai.mrml.system import missing_system_libraries
     from medai.mrml.volumes import volume_from_node
 
 _PLACES = {
     "ResultNodes": "results",
+    "SurfaceMaking": "surfaces",
     "add_result": "results",
     "create_scene": "scene",
     "missing_system_libraries": "system",
@@ -35,6 +37,7 @@ _PLACES = {
 
 __all__ = [
     "ResultNodes",
+    "SurfaceMaking",
     "add_result",
     "create_scene",
     "missing_system_libraries",

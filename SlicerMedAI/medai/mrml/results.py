@@ -54,7 +54,7 @@ def add_result(
     *,
     scene: Any = None,
     segmentation: Any = None,
-    closed_surface: bool = False,
+    closed_surface: bool | None = False,
     inputs: Sequence[Volume] = (),
 ) -> ResultNodes:
     """Add everything a job produced to the scene, or nothing.
@@ -70,8 +70,9 @@ def add_result(
         By default the scene of the first reference.
     segmentation : vtkMRMLSegmentationNode, optional
         Written into in place of a new node: see `merge_into_segmentation`. It keeps its own parent transform.
-    closed_surface : bool
-        Also make the 3D surfaces of segmentations and show them.
+    closed_surface : bool or None
+        Also make the 3D surfaces of segmentations and show them. False leaves them as they are: those of `segmentation`
+        are made anew. None makes none at all, for a caller who does so without holding up a window (`SurfaceMaking`).
     inputs : sequence of Volume, optional
         The first reference as the job saw it. With it the result stays on its image even when somebody has changed
         the image's transform since; without, it goes to where the image was then.
@@ -132,7 +133,7 @@ class Adding:
     """One result on its way into the scene."""
 
     def __init__(
-        self, transaction: Transaction, result: Result, place: Place, segmentation: Any, closed_surface: bool
+        self, transaction: Transaction, result: Result, place: Place, segmentation: Any, closed_surface: bool | None
     ) -> None:
         self.transaction = transaction
         self.result = result
@@ -184,7 +185,8 @@ class Adding:
         existing, self.segmentation = self.segmentation, None  # only the first labelmap goes into it
         if existing is not None:
             grid = self.place.grid(labelmap.affine, labelmap.layers.shape[1:], existing)
-            self.transaction.on_rollback(merge_into_segmentation(existing, labelmap, grid))
+            surfaces = self.closed_surface is not None
+            self.transaction.on_rollback(merge_into_segmentation(existing, labelmap, grid, surfaces=surfaces))
             self.transaction.set_attributes(existing, self.attributes)
             node = existing
         else:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from medai.errors import InputError, SceneError
-from medai.mrml.terminology import terminology_entry
 from medai.mrml.transforms import matrix_from_array
 from medai.mrml.volumes import image_from_array
 from medai.result import Labelmap, Segment
+from medai.terminology import terminology_entry
 from medai.volume import Affine
 
 LABELMAP = "Binary labelmap"
@@ -46,11 +46,16 @@ def fill_segmentation(node: Any, labelmap: Labelmap, image_to_node: Affine) -> N
     node.SetAndObserveSegmentation(segmentation)
 
 
-def merge_into_segmentation(node: Any, labelmap: Labelmap, image_to_node: Affine) -> Undo:
+def merge_into_segmentation(node: Any, labelmap: Labelmap, image_to_node: Affine, *, surfaces: bool = True) -> Undo:
     """Write segments into a segmentation that a person already has.
 
     A segment of the same name gets the new voxels and keeps its colour, codes and place in the list. Segments of
     other names stay as they are, voxel for voxel.
+
+    Parameters
+    ----------
+    surfaces : bool
+        Whether 3D surfaces that it had are made anew at once; without, it has none until somebody makes them.
 
     Returns
     -------
@@ -75,14 +80,14 @@ def merge_into_segmentation(node: Any, labelmap: Labelmap, image_to_node: Affine
         )
     undo = _undo(segmentation)
     try:
-        _merge(segmentation, labelmap, layer_images(labelmap, image_to_node))
+        _merge(segmentation, labelmap, layer_images(labelmap, image_to_node), surfaces=surfaces)
     except BaseException:
         undo()
         raise
     return undo
 
 
-def _merge(segmentation: Any, labelmap: Labelmap, layers: dict[int, Any]) -> None:
+def _merge(segmentation: Any, labelmap: Labelmap, layers: dict[int, Any], *, surfaces: bool) -> None:
     had_surface = segmentation.ContainsRepresentation(SURFACE)
     if had_surface:  # otherwise every added segment would be meshed one by one
         segmentation.RemoveRepresentation(SURFACE)
@@ -103,7 +108,7 @@ def _merge(segmentation: Any, labelmap: Labelmap, layers: dict[int, Any]) -> Non
                     "Slicer refused it.",
                     "Choose a new output segmentation.",
                 )
-    if had_surface:
+    if had_surface and surfaces:
         segmentation.CreateRepresentation(SURFACE)
 
 

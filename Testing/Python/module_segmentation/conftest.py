@@ -92,7 +92,22 @@ def a_models_folder(tmp_path_factory) -> Path:
     return folder
 
 
-def write_bundle(root: Path, title: str, *, roi: int, overlap: float) -> None:
+@pytest.fixture
+def make_bundle():
+    """Writes a MONAI bundle: folder, title, and as for `write_bundle`."""
+    return write_bundle
+
+
+def write_bundle(
+    root: Path,
+    title: str,
+    *,
+    roi: int = 16,
+    overlap: float = 0.25,
+    channels: tuple[str, ...] = ("Image",),
+    structures: tuple[str, str] = ("Core", "Rim"),
+    citation: str = "A. Nobody, Journal of Random Weights 1 (2024)",
+) -> None:
     """A MONAI bundle with a UNet of seeded random weights: background and two structures."""
     import torch
     from monai.bundle import ConfigParser
@@ -100,7 +115,7 @@ def write_bundle(root: Path, title: str, *, roi: int, overlap: float) -> None:
     network = {
         "_target_": "UNet",
         "spatial_dims": 3,
-        "in_channels": 1,
+        "in_channels": len(channels),
         "out_channels": 3,
         "channels": [4, 8],
         "strides": [2],
@@ -148,7 +163,9 @@ def write_bundle(root: Path, title: str, *, roi: int, overlap: float) -> None:
         },
         "run": ["$@evaluator.run()"],
     }
-    tensor = {"type": "image", "num_channels": 1, "spatial_shape": ["8*n"] * 3, "dtype": "float32"}
+    tensor = {"type": "image", "spatial_shape": ["8*n"] * 3, "dtype": "float32"}
+    image = tensor | {"format": "magnitude", "modality": "MR", "num_channels": len(channels)}
+    image["channel_def"] = {str(number): name for number, name in enumerate(channels)}
     metadata = {
         "name": title,
         "version": "0.0.1",
@@ -161,15 +178,15 @@ def write_bundle(root: Path, title: str, *, roi: int, overlap: float) -> None:
         "authors": "Nobody",
         "copyright": "None",
         "license": "CC0-1.0",
-        "references": ["A. Nobody, Journal of Random Weights 1 (2024)"],
+        "references": [citation],
         "network_data_format": {
-            "inputs": {"image": tensor | {"format": "magnitude", "modality": "MR"}},
+            "inputs": {"image": image},
             "outputs": {
                 "pred": tensor
                 | {
                     "format": "segmentation",
                     "num_channels": 3,
-                    "channel_def": {"0": "background", "1": "Core", "2": "Rim"},
+                    "channel_def": {"0": "background", "1": structures[0], "2": structures[1]},
                 }
             },
         },
@@ -230,6 +247,12 @@ def volume_node(name, shape, *, modality, dtype=np.int16):
 
 
 @pytest.fixture
-def a_panel(a_slicer) -> Panel:
+def open_panel(a_slicer):
+    """Opens the module, when everything that it shall find is there."""
+    return lambda: Panel(a_slicer, a_slicer.load_module(MODULE_FILE))
+
+
+@pytest.fixture
+def a_panel(open_panel) -> Panel:
     """The module, opened."""
-    return Panel(a_slicer, a_slicer.load_module(MODULE_FILE))
+    return open_panel()

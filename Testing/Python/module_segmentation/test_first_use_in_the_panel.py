@@ -133,3 +133,24 @@ def test_a_scene_closed_during_the_check_starts_no_job(a_panel_that_lacks_a_pack
     panel.press_apply()
     assert not panel.running
     assert not panel.ui.applyButton.enabled
+
+
+def test_a_scene_closed_while_consent_is_asked_starts_no_job(a_panel_that_lacks_a_package, monkeypatch):
+    import qt
+    import slicer.packaging
+
+    panel = a_panel_that_lacks_a_package
+    check_something_quick(panel)
+    monkeypatch.setattr(
+        slicer.packaging, "installer", lambda _: monkeypatch.setattr(panel.needed, "isSatisfied", lambda: True)
+    )
+
+    def close_the_scene_then_agree(dialog):
+        panel.host.scene.Clear(0)
+        dialog.button(qt.QMessageBox.Ok).click()
+
+    panel.host.person.will_answer(close_the_scene_then_agree)
+    panel.press_apply()
+    assert not panel.running
+    assert not panel.ui.applyButton.enabled
+    assert panel.segmentations() == []

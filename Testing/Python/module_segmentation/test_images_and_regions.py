@@ -146,7 +146,7 @@ def test_a_result_waits_while_the_scene_is_busy(an_mr_node, a_panel):
     a_panel.press_apply()
     slicer.mrmlScene.StartState(slicer.vtkMRMLScene.BatchProcessState)
     try:
-        a_panel.wait_until(lambda: a_panel.widget._run._running.done)
+        a_panel.wait_until(lambda: a_panel.widget.job.run._running.done)
         a_panel.host.process_events(0.3)
         assert a_panel.running
     finally:

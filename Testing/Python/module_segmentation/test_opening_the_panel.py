@@ -125,11 +125,6 @@ def test_text_that_fits_no_model_gives_way_to_the_one_chosen_before(an_mr_node, 
     assert a_panel.widget._parameterNode.model == "tiny_blobs"
 
 
-def test_a_model_that_cannot_be_used_is_not_offered(a_panel):
-    assert not a_panel.widget.models.search("earlobe")
-    assert all(not model.problem for model in a_panel.widget.logic.models())
-
-
 def test_an_image_of_another_kind_is_warned_about_and_allowed(an_mr_node, a_ct_node, a_panel):
     a_panel.choose(an_mr_node)
     assert not a_panel.ui.warningLabel.visible
@@ -214,4 +209,4 @@ def test_every_widget_of_the_ui_file_that_shows_a_parameter_is_connected(a_slice
 
     shown = {w.property("SlicerParameterName") for w in a_panel.representation.findChildren(qt.QWidget)} - {None}
     assert shown == {"inputNode", "region", "outputSegmentation", "show3D", "device"}
-    assert shown | {"model", "excludedSegments"} == set(MedAISegmentationParameterNode.allParameters)
+    assert shown | {"model", "excludedSegments", "furtherInputs"} == set(MedAISegmentationParameterNode.allParameters)

@@ -81,7 +81,8 @@ def test_the_window_lives_and_progress_moves_while_a_model_runs(an_mr_node, a_pa
     timer.start()
     a_panel.choose(an_mr_node, "tiny_blobs_in_many_windows")
     a_panel.press_apply()
-    a_panel.wait_until(lambda: len({f for f in fractions if f > 0}) > 5)
+    # The time left is told once it is known well enough.
+    a_panel.wait_until(lambda: len({f for f in fractions if f > 0}) > 5 and any("left" in stage for stage in stages))
     timer.stop()
     assert len(ticks) > 10
     assert fractions == sorted(fractions)
@@ -241,8 +242,7 @@ def test_show_3d_makes_surfaces_and_can_be_switched_afterwards(an_mr_node, a_pan
     [node] = a_panel.segmentations()
     assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
     a_panel.ui.show3DCheckBox.setChecked(True)
-    a_panel.host.process_events()
-    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    a_panel.wait_until(lambda: node.GetSegmentation().ContainsRepresentation("Closed surface"))
     assert node.GetDisplayNode().GetVisibility3D()
     a_panel.ui.show3DCheckBox.setChecked(False)
     a_panel.host.process_events()
@@ -292,7 +292,7 @@ def test_two_panels_run_and_cancel_each_for_itself(an_mr_node, a_panel):
 def test_cleanup_ends_the_job_and_its_timer(an_mr_node, a_panel):
     a_panel.choose(an_mr_node, "tiny_blobs_in_many_windows")
     a_panel.press_apply()
-    run = a_panel.widget._run
+    run = a_panel.widget.job.run
     a_panel.widget.cleanup()
     assert run.ended
     assert not a_panel.widget.logic._poller._timer.active

@@ -1,4 +1,4 @@
-"""Coded concepts of segments, in the text form that Slicer keeps on a segment and writes into files."""
+"""Coded concepts of segments, in the text form that Slicer keeps on a segment and in the header of a .seg.nrrd."""
 
 from __future__ import annotations
 
