@@ -162,8 +162,8 @@ DOWNLOADING: Final = _words(
 DENIED_CLASSES: Final = _words(
     "NumpyReader PerceptualLoss TrtHandler TRTWrapper TrtCompiler MedicalNetPerceptualSimilarity "
     "BertPreTrainedModel MultiModal Transchex CellSamWrapper MLFlowHandler LMDBDataset NPZDictItemDataset "
-    "StateCacher LearningRateFinder TorchVision TorchVisiond RandTorchVisiond TorchIO TorchIOd RandTorchIO RandTorchIOd "
-    "RadImageNetPerceptualSimilarity TorchvisionModelPerceptualSimilarity "
+    "StateCacher LearningRateFinder TorchVision TorchVisiond RandTorchVisiond TorchIO TorchIOd RandTorchIO "
+    "RandTorchIOd RadImageNetPerceptualSimilarity TorchvisionModelPerceptualSimilarity "
     "CuCIM CuCIMd RandCuCIM RandCuCIMd TorchVisionFullyConvModel GDSDataset ThreadContainer ImageWriter "
     "ImageReader"
 )

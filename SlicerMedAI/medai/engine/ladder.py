@@ -122,8 +122,9 @@ class Ladder:
         following = lower(self._rung, self.pipeline.inferer, windows_chosen=self._choices.sw_batch_size is not None)
         if following is None:
             raise short
+        before = self.device
         step, self._rung = following
-        if self._rung.device.name != self.pipeline.device:
+        if self.device.name != before.name:
             self._pipeline = None
         self._tell(f"Memory ran out; {step}.")
 
