@@ -156,11 +156,9 @@ def _job(name: str, root: Path, volume: Volume, loaded: Any, backend: str) -> Ca
 
 
 def _classified(root: Path, volume: Volume, loaded: Any, backend: str) -> Any:
-    from medai.engine.fastest import Fastest
-
     pipeline = loaded.get(root, "cpu")
     batch = loaded.prepared.get(pipeline, (volume,))
-    network = Fastest(loaded.backends, pipeline, backend).network(batch["image"], lambda: None)
+    network = loaded.fastest(pipeline, backend).network(batch["image"], lambda: None)
     return np.argmax(pipeline.infer(batch, network)["pred"].numpy())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,15 @@ class Fastest:
         The model, loaded.
     requested : str
         ``"auto"`` or a backend's name.
+    known : dict
+        Converted networks of this model that earlier jobs have loaded, which live as long as the model does.
     """
 
-    def __init__(self, backends: Backends | None, pipeline: Pipeline, requested: str) -> None:
+    def __init__(
+        self, backends: Backends | None, pipeline: Pipeline, requested: str, known: dict[Hashable, Ready]
+    ) -> None:
         self._backends = backends if requested != "torch" else None
+        self._known = known
         self._pipeline = pipeline
         self._requested = requested
         self._window: tuple[int, tuple[int, ...] | None] = (0, None)
@@ -54,12 +59,18 @@ class Fastest:
         if self._ready is None:
             self._window = _window(self._pipeline.inferer, image)
             by_name = self._requested != "auto"
-            self._ready = self._ask(begin=by_name)
+            self._ready = self._known.get(self._key) or self._ask(begin=by_name)
             if by_name and self._ready.name == "torch":
                 while not self._backends.wait(0.2):
                     while_waiting()
                 self._ready = self._ask(begin=True)
+            if self._ready.name != "torch":
+                self._known[self._key] = self._ready
         return self._ready.network
+
+    @property
+    def _key(self) -> Hashable:
+        return self._requested, self._window
 
     @property
     def reason(self) -> str:
@@ -72,7 +83,7 @@ class Fastest:
         now = time.monotonic()
         if self._since is None:
             self._since = now
-        if self._ready is None or now - self._since < _WORTH_CONVERTING_S:
+        if self._ready is None or self._ready.name != "torch" or now - self._since < _WORTH_CONVERTING_S:
             return
         self._since = float("inf")
         self._ask(begin=True)

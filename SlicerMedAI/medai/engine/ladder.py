@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from medai.engine.devices import Device
-from medai.engine.fastest import Fastest
 from medai.engine.mirrors import Axes, Mirrored
 from medai.engine.rungs import Rung, lower
 from medai.errors import BundleError, OutOfMemoryError
@@ -18,6 +17,7 @@ from medai.volume import Affine, Volume
 if TYPE_CHECKING:
     from medai.bundles.pipeline import Pipeline
     from medai.bundles.prediction import Prediction
+    from medai.engine.fastest import Fastest
     from medai.engine.loaded import LoadedModels
     from medai.engine.regions import Block
 
@@ -74,7 +74,7 @@ class Ladder:
         """The model, loaded when it is first needed."""
         if self._pipeline is None:
             self._pipeline = self._loaded.get(self._root, self.device.name)
-            self._fastest = Fastest(self._loaded.backends, self._pipeline, self._choices.backend)
+            self._fastest = self._loaded.fastest(self._pipeline, self._choices.backend)
         return self._pipeline
 
     def prepare_ahead(self, volumes: Sequence[Volume]) -> None:

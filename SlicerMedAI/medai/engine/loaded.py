@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
+from medai.engine.fastest import Fastest
 from medai.engine.prepared import PreparedImages
 
 if TYPE_CHECKING:
     from medai.bundles.pipeline import Pipeline
-    from medai.engine.backends import Backends
+    from medai.engine.backends import Backends, Ready
 
 _SHARE_OF_MEMORY = 8
 
@@ -35,6 +37,7 @@ class LoadedModels:
         self._backends = backends
         self.prepared = PreparedImages()
         self._pipelines: OrderedDict[tuple[Path, str, str], Pipeline] = OrderedDict()
+        self._converted: WeakKeyDictionary[Pipeline, dict[Hashable, Ready]] = WeakKeyDictionary()
 
     def __len__(self) -> int:
         return len(self._pipelines)
@@ -75,6 +78,18 @@ class LoadedModels:
         pipeline = self._pipelines[key] = Pipeline(root, device)
         self._make_room(0)
         return pipeline
+
+    def fastest(self, pipeline: Pipeline, requested: str) -> Fastest:
+        """The fastest network of a loaded model, for one job.
+
+        Parameters
+        ----------
+        pipeline : Pipeline
+            From `get`.
+        requested : str
+            ``"auto"`` or a backend's name.
+        """
+        return Fastest(self.backends, pipeline, requested, self._converted.setdefault(pipeline, {}))
 
     def clear(self) -> None:
         """Forget all models and images, and give their memory back."""
