@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 import medai
-from medai.errors import BundleFormatError, InputError, JobError
+from medai.errors import BundleFormatError, BundleNotFoundError, InputError, JobError
 from medai.jobs import Worker, default_worker
 from medai.volume import Volume
 
@@ -127,3 +127,15 @@ def test_a_worker_serves_only_the_process_that_made_it(a_volume, a_model, a_work
             os._exit(7)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_several_models_vote_and_their_disagreement_becomes_a_volume_node(a_scene, a_volume_node, a_model, a_worker):
+    segmentation = medai.segment(a_volume_node, [a_model, a_model], worker=a_worker, device="cpu")
+    assert segmentation.IsA("vtkMRMLSegmentationNode")
+    names = [node.GetName() for node in a_scene.GetNodesByClass("vtkMRMLScalarVolumeNode")]
+    assert "scan uncertainty" in names
+
+
+def test_one_of_several_models_that_does_not_exist_is_told_before_anything_is_read(a_volume, a_model):
+    with pytest.raises(BundleNotFoundError, match="nowhere"):
+        medai.prepare(a_volume, [a_model, "nowhere"])

@@ -174,3 +174,28 @@ def test_a_bug_is_told_in_a_sentence_and_shown_to_developers_only(medai, an_imag
     assert "Something unexpected went wrong" in done.stderr
     assert "Traceback" not in done.output
     assert "Traceback" in medai("segment", an_image(), "-m", "tiny", "-o", tmp_path / "a.nrrd", "--debug").stderr
+
+
+def test_mirrors_that_vote_leave_their_disagreement_beside_the_labels(medai, an_image, an_affine, tmp_path):
+    done = medai("segment", an_image(), "-m", "tiny", "-o", tmp_path / "labels.seg.nrrd", "--tta", "--backend", "torch")
+    assert done.exit_code == 0, done.output
+    assert sorted(file.name for file in tmp_path.glob("labels*")) == ["labels.seg.nrrd", "labels_uncertainty.nrrd"]
+    uncertainty = read(tmp_path / "labels_uncertainty.nrrd")
+    np.testing.assert_allclose(uncertainty.affine, an_affine, atol=1e-6)
+    assert 0 <= uncertainty.array.min() <= uncertainty.array.max() < 1
+
+
+def test_a_model_given_twice_votes_with_itself(medai, an_image, tmp_path):
+    done = medai("segment", an_image(), "-m", "tiny", "-m", "tiny", "-o", tmp_path / "labels.nii.gz", "--json")
+    record = json.loads(done.stdout)
+    assert record["output"] == [str(tmp_path / name) for name in ("labels.nii.gz", "labels.json")] + [
+        str(tmp_path / name) for name in ("labels_uncertainty.nii.gz", "labels_uncertainty.json")
+    ]
+    assert not read(tmp_path / "labels_uncertainty.nii.gz").array.any()
+
+
+def test_an_unknown_backend_is_refused_with_those_that_exist(medai, an_image, tmp_path):
+    done = medai("segment", an_image(), "-m", "tiny", "-o", tmp_path / "labels.nii.gz", "--backend", "abacus")
+    assert done.exit_code != 0
+    assert "openvino" in done.stderr
+    assert "Traceback" not in done.stderr
