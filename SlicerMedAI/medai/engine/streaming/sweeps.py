@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from monai.inferers import SlidingWindowInferer
 
+from medai.engine.backends.staging import staged
 from medai.engine.streaming.available import available_bytes
 from medai.engine.streaming.axes import AxisMap, GridMap
 from medai.engine.streaming.errors import NotStreamableError
@@ -81,7 +82,7 @@ class Sweeps:
         # Only the network's own output tells how many channels it has. This window is the first in any case.
         first = next(iter(self._touching(box)), self._windows.starts[0])
         self._tell(0)
-        self._first[first] = self._output([first])[0]
+        self._first[first] = self._forwarded(self._cut_out([first]).to(self._window_device))[0]
         self._tell(1)
         channels = len(self._first[first])
         nothing = _label_of_nothing(self._first[first].new_zeros(channels, *[1] * len(grid.shape)), recipe)
@@ -130,40 +131,45 @@ class Sweeps:
 
     def _outputs(self, starts: Sequence[Corner]) -> Iterator[tuple[Start, torch.Tensor]]:
         """The weighted outputs for these windows, with planes, channels, rows and columns in this order."""
-        swept, *others = self._order
-        for group in self._groups(starts):
-            known = [self._first.pop(start) for start in group if start in self._first]
-            outputs = known or self._output(group)
-            if not known:
-                self._tell(len(group))
-            for start, output in zip(group, outputs, strict=True):
-                values = output if self._windows.even else output.mul_(self._windows.weights)
-                values = values.to(self._device).permute(1 + swept, 0, *(1 + axis for axis in others))
-                for _ in self._missing:
-                    values = values[..., None]
-                place = [start[axis] for axis in self._order] + [0] * len(self._missing)
-                yield (place[0], place[1], place[2]), values
-            del outputs, output, values  # before the next ones are there
-
-    def _groups(self, starts: Sequence[Corner]) -> Iterator[Sequence[Corner]]:
-        """As many at once as fit, but what is there already alone."""
         ahead = [start for start in starts if start in self._first]
-        if ahead:
-            yield ahead
+        for start in ahead:
+            yield self._placed(start, self._first.pop(start))
         rest = [start for start in starts if start not in ahead]
-        for n in range(0, len(rest), self._batch):
-            yield rest[n : n + self._batch]
+        groups = [rest[n : n + self._batch] for n in range(0, len(rest), self._batch)]
+        for group, windows in zip(groups, self._on_device(map(self._cut_out, groups)), strict=True):
+            outputs = self._forwarded(windows)
+            self._tell(len(group))
+            for start, output in zip(group, outputs, strict=True):
+                yield self._placed(start, output)
+            del outputs, output  # before the next ones are there
 
-    def _output(self, group: Sequence[Corner]) -> torch.Tensor:
-        roi = self._windows.roi
-        spans = [(slice(s, s + n) for s, n in zip(start, roi, strict=True)) for start in group]
+    def _placed(self, start: Corner, output: torch.Tensor) -> tuple[Start, torch.Tensor]:
+        swept, *others = self._order
+        values = output if self._windows.even else output.mul_(self._windows.weights)
+        values = values.to(self._device).permute(1 + swept, 0, *(1 + axis for axis in others))
+        for _ in self._missing:
+            values = values[..., None]
+        place = [start[axis] for axis in self._order] + [0] * len(self._missing)
+        return (place[0], place[1], place[2]), values
+
+    def _cut_out(self, group: Sequence[Corner]) -> torch.Tensor:
+        spans = [(slice(s, s + n) for s, n in zip(start, self._windows.roi, strict=True)) for start in group]
         places = [(slice(None), slice(None), *span) for span in spans]
         # A copy even of a single one: what a network does to its input is its own affair.
-        windows = torch.cat([self._image[place] for place in places])
-        output = self._forward(windows.to(self._window_device))
+        return torch.cat([self._image[place] for place in places])
+
+    def _on_device(self, windows: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """The windows where the network is; on a GPU the next one travels while the last one is computed."""
+        if self._image.device.type == "cpu":
+            return staged(windows, str(self._window_device))
+        return (window.to(self._window_device) for window in windows)
+
+    def _forwarded(self, windows: torch.Tensor) -> torch.Tensor:
+        output = self._forward(windows)
         if not isinstance(output, torch.Tensor):
             raise NotStreamableError(f"its network gives {type(output).__name__} instead of one tensor")
-        if tuple(output.shape[2:]) != roi or len(output) != len(group) or not output.is_floating_point():
+        roi, count = self._windows.roi, len(windows)
+        if tuple(output.shape[2:]) != roi or len(output) != count or not output.is_floating_point():
             raise NotStreamableError("its network's output is not of its window's size")
         return output
 
