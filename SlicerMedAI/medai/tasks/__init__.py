@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from medai.progress import Report
     from medai.result import Result
 
-TASKS = ("segment",)
+TASKS = ("segment", "train", "evaluate")
 
 
 def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
@@ -36,6 +36,10 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
         from medai.tasks.segment.run import run as segment
 
         return segment(job, report, loaded)
+    if job.task in ("train", "evaluate"):
+        from medai.training.task import run as learn
+
+        return learn(job, report, loaded)
     raise InputError(
         f"'{job.task}' is not a task.",
         f"Known are: {', '.join(TASKS)}.",

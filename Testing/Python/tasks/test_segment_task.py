@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import numpy as np
@@ -19,11 +21,11 @@ from medai.errors import (
     OutOfMemoryError,
 )
 from medai.jobs.job import Job
-from medai.progress import ignore
+from medai.progress import Progress, ignore
 from medai.result import Labelmap, Table
 from medai.tasks import run
-from medai.volume import Region, Series, Volume, apply_affine
-from small_bundles import OBLIQUE
+from medai.volume import Region, Series, Volume, apply_affine, crop
+from small_bundles import OBLIQUE, RECIPES, images_for
 
 
 @pytest.fixture
@@ -298,3 +300,38 @@ def test_memory_that_runs_out_for_good_is_a_clear_error_and_the_next_job_works(a
         _run(root, a_scan, loaded)
     hook.remove()
     np.testing.assert_array_equal(_run(root, a_scan, loaded).labelmap.array, _expected(a_scan.array))
+
+
+def test_a_region_of_a_model_for_whole_images_gives_what_the_whole_image_gives_there(a_bundle, loaded):
+    """Normalisation and context are the whole image's; only the windows that the region touches are computed."""
+    voxels = images_for(replace(RECIPES["spacing_orientation"], shapes=((24, 50, 46),)))[0].array
+    turn = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, -1]])  # oblique, flipped
+    affine = np.eye(4)
+    affine[:3, :3] = turn * [0.9, 1.1, 2.3]
+    scan = Volume(voxels, affine, "scan", "MR")
+    root = a_bundle("spacing_orientation")
+    heard_of_all: list[Progress] = []
+    heard: list[Progress] = []
+    whole = _run(root, scan, loaded, heard_of_all.append).labelmap.array
+    region = Region(apply_affine(scan.affine, np.array([[4.0, 5.0, 4.0]]))[0], [5.0, 5.0, 8.0])
+    found = _run(root, scan, loaded, heard.append, region=region).labelmap.array
+    k, j, i = np.indices(scan.shape).reshape(3, -1)
+    inside = region.contains(apply_affine(scan.affine, np.stack([i, j, k], axis=1).astype(float))).reshape(scan.shape)
+    assert inside.sum() > 20
+    np.testing.assert_array_equal(found[inside], whole[inside])
+    assert not found[~inside].any()
+    assert 0 < max(p.total for p in heard) < max(p.total for p in heard_of_all)
+
+
+def test_a_region_of_a_model_made_for_crops_is_all_that_it_sees(a_bundle, loaded):
+    scan = images_for(RECIPES["spacing_orientation"])[0]
+    root = a_bundle("spacing_orientation")
+    path = root / "configs" / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"medai": {"expects": {"extent_mm": [4, 12]}}}))
+    region = Region(apply_affine(scan.affine, np.array([[9.0, 11.0, 7.0]]))[0], [12.0, 12.0, 12.0])
+    part = crop(scan, region.slices(scan))
+    alone = _run(root, part, loaded).labelmap.array
+    found = _run(root, scan, loaded, region=region).labelmap.array[region.slices(scan)]
+    k, j, i = np.indices(part.shape).reshape(3, -1)
+    inside = region.contains(apply_affine(part.affine, np.stack([i, j, k], axis=1).astype(float))).reshape(part.shape)
+    np.testing.assert_array_equal(found[inside], alone[inside])

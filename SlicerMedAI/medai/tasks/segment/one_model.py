@@ -92,7 +92,9 @@ class OneModel:
 
     def warn(self, images: tuple[Volume, ...], regions: tuple[Region, ...]) -> None:
         """Say where what the model will see does not look like what it was made for."""
-        parts = [tuple(_part(image, region) for image in images) for region in regions] or [images]
+        parts = [images]
+        if regions and self._is_made_for_parts(images[0]):
+            parts = [tuple(_part(image, region) for image in images) for region in regions]
         for part in parts:
             for warning in self.description.warnings(part):
                 self.life.tell(warning)
@@ -120,7 +122,7 @@ class OneModel:
     def _inside(self, volumes: tuple[Volume, ...], block: Block, this: _Pass) -> Labelmap:
         """Labels on the block's grid: of the block alone, or of the whole image computed no further than needed."""
         cropped = tuple(crop(volume, block) for volume in volumes)
-        if self.pipeline.planar or self.template is not None or self._is_made_for_parts(volumes[0]):
+        if self.pipeline.planar or self._is_made_for_parts(volumes[0]):
             return self._labels(cropped, this)
         for volume in cropped:
             check_contrast(volume)
@@ -129,6 +131,8 @@ class OneModel:
 
     def _is_made_for_parts(self, volume: Volume) -> bool:
         """Whether the model was trained on crops such as the region, and not on whole images such as this one."""
+        if self.template is not None:
+            return True
         extent = self.description.expects.extent_mm
         return extent is not None and max(volume.extent_mm) > extent[1]
 
