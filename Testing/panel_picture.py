@@ -23,6 +23,8 @@ def main() -> int:
     options = parser.parse_args()
     sys.path[:0] = [str(ROOT / "SlicerMedAI"), str(ROOT / "Testing")]
 
+    import slicer
+
     import SlicerHost
     from medai.demo import load_head
 
@@ -41,7 +43,10 @@ def main() -> int:
             print(ui.logTextEdit.toPlainText())
             return 1
         ui.show3DCheckBox.setChecked(True)
-        host.process_events(PATIENCE_S, until=lambda: ui.stageLabel.text.endswith("."))  # the surfaces are made
+        [segmentation] = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        surfaces = segmentation.GetSegmentation().ContainsRepresentation
+        # They are there, and the panel no longer says that they are being made.
+        host.process_events(PATIENCE_S, until=lambda: surfaces("Closed surface") and ui.stageLabel.text.endswith("."))
         ui.advancedCollapsibleButton.collapsed = False
         ui.modelComboBox.clearFocus()
         options.output.parent.mkdir(parents=True, exist_ok=True)

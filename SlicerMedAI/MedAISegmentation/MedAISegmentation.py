@@ -19,12 +19,13 @@ for _folder in (Path(__file__).resolve().parent, Path(__file__).resolve().parent
         sys.path.append(str(_folder))
 
 from MedAISegmentationLib.logic import MedAISegmentationLogic  # noqa: E402
-from MedAISegmentationLib.parameters import Device, MedAISegmentationParameterNode  # noqa: E402
+from MedAISegmentationLib.parameters import Backend, Device, MedAISegmentationParameterNode  # noqa: E402
 from MedAISegmentationLib.sample_data import registerSampleData  # noqa: E402
 from MedAISegmentationLib.self_test import MedAISegmentationTest  # noqa: E402
 from MedAISegmentationLib.widget import MedAISegmentationWidget  # noqa: E402
 
 __all__ = [
+    "Backend",
     "Device",
     "MedAISegmentation",
     "MedAISegmentationLogic",

@@ -30,10 +30,9 @@ class ModuleWidget(qMRMLWidget):
         self.setMRMLScene(slicer.mrmlScene)
 
     def build(self, widget_class: type) -> None:
-        """Create the Python widget and let it fill the panel."""
+        """Create the Python widget and let it fill the panel, down to the bottom of the window."""
         self._python_widget = widget_class(self)
         self._python_widget.setup()
-        self.layout().addStretch(1)
 
     def self(self) -> Any:
         """The Python widget."""

@@ -17,6 +17,8 @@ from typing import Any
 import PySide6
 from PySide6 import QtCore, QtGui, QtWidgets
 
+from .tool_tips import set_tool_tip
+
 if PySide6.__version_info__[:3] == (6, 12, 0) and sys.version_info < (3, 12):
     # Each call that returns nothing takes one reference from None; after some thousands of calls Python aborts.
     raise ImportError("PySide6 6.12.0 makes Python before 3.12 abort. Install another: PySide6-Essentials!=6.12.0")
@@ -214,6 +216,7 @@ def adopt_habits() -> None:
     """Give PySide6's classes PythonQt's habits. Doing it twice changes nothing more."""
     if isinstance(vars(QtCore.QObject).get("name"), NameAttribute):
         return
+    QtWidgets.QWidget.setToolTip = set_tool_tip
     classes = qobject_classes()
     # Getters are looked up on the untouched classes first, so that a property never finds another one.
     attributes = [(cls, attribute) for cls in classes for attribute in _properties(cls)]

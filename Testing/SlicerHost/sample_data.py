@@ -65,17 +65,43 @@ class SampleDataLogic:
         slicer.modules.sampleDataSourceCategories.setdefault(category, {})["title"] = title
 
     @staticmethod
-    def registerCustomSampleDataSource(category: str = "Custom", **description: Any) -> None:
-        """Add a sample to a category; a second one of the same name is left out."""
+    def registerCustomSampleDataSource(  # noqa: PLR0917 - Slicer's
+        category: str = "Custom",
+        sampleName: str | None = None,
+        uris: Any = None,
+        fileNames: Any = None,
+        nodeNames: Any = None,
+        customDownloader: Any = None,
+        thumbnailFileName: str | None = None,
+        loadFileTypes: Any = None,
+        loadFiles: Any = None,
+        loadFileProperties: dict | None = None,
+        checksums: Any = None,
+        loadFileType: Any = None,
+    ) -> None:
+        """Add a sample to a category; the same one a second time is left out.
+
+        Not every field of a `SampleDataSource` can be given: Slicer's function has no parameter for a description.
+        """
         if not hasattr(slicer.modules, "sampleDataSources"):
             slicer.modules.sampleDataSources = {}
         sources = slicer.modules.sampleDataSources.setdefault(category, [])
-        source = SampleDataSource(**description)
-        if source.sampleName not in {other.sampleName for other in sources}:
+        source = SampleDataSource(
+            sampleName=sampleName,
+            uris=uris,
+            fileNames=fileNames,
+            nodeNames=nodeNames,
+            customDownloader=customDownloader,
+            thumbnailFileName=thumbnailFileName,
+            loadFileTypes=loadFileTypes if loadFileType is None else loadFileType,
+            loadFiles=loadFiles,
+            loadFileProperties=loadFileProperties,
+            checksums=checksums,
+        )
+        if all(vars(source) != vars(other) for other in sources):
             sources.append(source)
 
-    @staticmethod
-    def sourceForSampleName(name: str) -> SampleDataSource | None:
+    def sourceForSampleName(self, name: str) -> SampleDataSource | None:
         """The registered sample of this name."""
         categories = getattr(slicer.modules, "sampleDataSources", {}).values()
         return next((source for sources in categories for source in sources if source.sampleName == name), None)

@@ -8,6 +8,7 @@ from PySide6 import QtCore, QtUiTools, QtWidgets
 
 from .not_imitated import NotImitated
 from .pythonqt import connect, is_property, without_child_attributes
+from .tool_tips import wrap_tool_tips_below
 
 CUSTOM_WIDGETS: dict[str, type[QtWidgets.QWidget]] = {}
 """Class name in the .ui file to the class that imitates it."""
@@ -56,6 +57,7 @@ class QUiLoader(QtUiTools.QUiLoader):
             widget = super().load(buffer, parent)
         if widget is None:
             raise ValueError(f"Qt cannot load this file: {self.errorString()}")
+        wrap_tool_tips_below(widget)
         self._made.clear()  # each is kept by its parent now, the outermost by the caller
         for connection in connections:
             _connect(widget, {child.tag: child.text for child in connection})

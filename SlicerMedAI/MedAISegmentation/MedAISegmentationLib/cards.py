@@ -56,8 +56,10 @@ MOST_FRAMES = 6
 """Of a longer sequence the panel shows the first ones; more columns would not fit into it."""
 
 
-def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance, frameTitle: str = "") -> str:
-    """Volumes in mL, how the job went and how to cite it.
+def resultCard(
+    volumes: list[tuple[str, dict[str, float]]], provenance, frameTitle: str = "", uncertainty: str = ""
+) -> str:
+    """Volumes in mL, how the job went (what computed it and why that, warnings) and how to cite it.
 
     Parameters
     ----------
@@ -67,6 +69,8 @@ def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance, frameTit
         Of the result.
     frameTitle : str
         What the names of the frames are, with their unit.
+    uncertainty : str
+        Name of the volume that shows where the votes disagree, where there is one.
     """
     left = _("Volume (mL) by {frame}").format(frame=frameTitle) if len(volumes) > 1 else _("Structure")
     count, volumes = len(volumes), volumes[:MOST_FRAMES]
@@ -89,6 +93,7 @@ def resultCard(volumes: list[tuple[str, dict[str, float]]], provenance, frameTit
         (_("Model"), model),
         (_("Ran on"), deviceText(provenance)),
         (_("Took"), duration(provenance.duration_s)),
+        (_("Uncertainty"), uncertainty and _("In the volume '{name}': 0 where all agree").format(name=uncertainty)),
         (_("Licence"), provenance.licence),
         (_("Cite"), provenance.citation),
     ])  # fmt: skip

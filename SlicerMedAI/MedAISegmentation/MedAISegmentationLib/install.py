@@ -19,14 +19,16 @@ from pathlib import Path
 from slicer.i18n import tr as _
 
 REQUIREMENTS_FILE = Path(__file__).parents[1] / "Resources" / "medai_requirements.txt"
+FAST_REQUIREMENTS_FILE = REQUIREMENTS_FILE.with_name("medai_requirements_fast.txt")
+"""What makes models faster: installed together with the rest, and everything works without it."""
 
 SLICERS_OWN = ("numpy", "SimpleITK", "pydicom", "vtk", "torch", "torchvision")
 """Pinned to their installed versions while pip runs. Slicer ships the first four, and other modules are built against
 them; torch is the PyTorch extension's, which chose the build that fits the graphics card."""
 
-DOWNLOAD_MB = {"torch": (200, 3000), "monai": (2, 2), "nibabel": (4, 4)}
+DOWNLOAD_MB = {"torch": (200, 3000), "monai": (2, 2), "nibabel": (4, 4), "openvino": (30, 85)}
 """Approximate download in MB by package, least and most; packages not named here are below 1 MB. torch is about
-200 MB for the processor alone and up to 3 GB with NVIDIA's libraries."""
+200 MB for the processor alone and up to 3 GB with NVIDIA's libraries; openvino is 30 MB on a Mac, 85 MB on Windows."""
 
 
 class Requirement:
@@ -41,8 +43,10 @@ class Requirement:
     def size(self) -> str:
         """Approximate download, as a person reads it."""
         least, most = DOWNLOAD_MB.get(self.name, (1, 1))
-        if most > least:
+        if most > 1000:
             return _("{least} MB to {most} GB").format(least=least, most=most // 1000)
+        if most > least:
+            return _("{least} to {most} MB").format(least=least, most=most)
         return _("about {size} MB").format(size=most) if most > 1 else _("less than 1 MB")
 
     def isSatisfied(self) -> bool:
@@ -83,6 +87,8 @@ class Installer:
         ``check(moduleNames) -> str``: imports them in a child process; empty when that worked, else what it printed.
     requirements : list of Requirement, optional
         What is needed; the module's requirements file by default.
+    optional : list of Requirement, optional
+        What is installed along with it and may fail; the module's file of what makes models faster by default.
     log : callable, optional
         Gets a line of text for every step.
     """
@@ -95,6 +101,7 @@ class Installer:
         installTorch: Callable[[str], None],
         check: Callable[[list[str]], str],
         requirements: list[Requirement] | None = None,
+        optional: list[Requirement] | None = None,
         log: Callable[[str], None] = logging.info,
     ) -> None:
         self._ask = ask
@@ -102,6 +109,7 @@ class Installer:
         self._installTorch = installTorch
         self._check = check
         self._requirements = requirements
+        self._optional = optional
         self.log = log
 
     def missing(self) -> list[Requirement]:
@@ -115,8 +123,18 @@ class Installer:
             self._requirements = readRequirements()
         return self._requirements
 
+    @property
+    def optional(self) -> list[Requirement]:
+        """What makes models faster, installed or not."""
+        if self._optional is None:
+            self._optional = readRequirements(FAST_REQUIREMENTS_FILE)
+        return self._optional
+
     def ensure(self) -> bool:
-        """Whether everything is installed; asks and installs first when something is missing.
+        """Whether everything needed is installed; asks and installs first when something is missing.
+
+        What is optional is offered and installed along with it. Alone it is not asked for: nobody wants to be asked at
+        every Apply.
 
         Returns
         -------
@@ -133,7 +151,8 @@ class Installer:
         missing = self.missing()
         if not missing:
             return True
-        if not self._ask(_("MedAI - first use"), consentText(missing)):
+        optional = [requirement for requirement in self.optional if not requirement.isSatisfied()]
+        if not self._ask(_("MedAI - first use"), consentText(missing, optional)):
             self.log(_("Nothing was installed, as you chose."))
             return False
         try:
@@ -159,6 +178,8 @@ class Installer:
                 details=complaint,
             )
         self.log(_("The packages work."))
+        for requirement in optional:
+            self._tryToInstall(requirement)
         return True
 
     def _install(self, missing: list[Requirement]) -> None:
@@ -174,6 +195,17 @@ class Installer:
             with constraints() as path:
                 self._pipInstall(others, path)
 
+    def _tryToInstall(self, requirement: Requirement) -> None:
+        self.log(_("Installing {packages}...").format(packages=requirement.text))
+        try:
+            with constraints() as path:
+                self._pipInstall([requirement.text], path)
+        except Exception as error:  # there is no build for every system, for one
+            logging.warning("Installing %s failed: %s", requirement.text, error)
+            self.log(_("{package} was not installed: {error}").format(package=requirement.name, error=error))
+            self.log(_("Models run without it, more slowly on the processor."))
+        importlib.invalidate_caches()
+
 
 @contextmanager
 def constraints() -> Iterator[Path]:
@@ -186,9 +218,11 @@ def constraints() -> Iterator[Path]:
         yield path
 
 
-def consentText(missing: list[Requirement]) -> str:
-    """What the consent dialog says: every package that will be installed and how much is downloaded."""
+def consentText(missing: list[Requirement], optional: list[Requirement] = ()) -> str:
+    """What the consent dialog says: every package that will be installed, how much is downloaded, and what for."""
     lines = [f"  - {requirement.name}  ({requirement.size})" for requirement in missing]
+    faster = _("optional: makes models several times faster on the processor")
+    lines += [f"  - {requirement.name}  ({requirement.size}; {faster})" for requirement in optional]
     return "\n".join([
         _("Models run with Python packages that are not part of Slicer. To be downloaded and installed into Slicer:"),
         "",
@@ -201,8 +235,9 @@ def consentText(missing: list[Requirement]) -> str:
     ])  # fmt: skip
 
 
-def offlineText(missing: list[Requirement]) -> str:
+def offlineText(missing: list[Requirement], optional: list[Requirement] = ()) -> str:
     """How to install without a connection, as HTML for the panel."""
+    faster = " ".join(f'"{requirement.text}"' for requirement in optional)
     names = [requirement.text for requirement in missing]
     download = escape("PythonSlicer -m pip download -d wheels " + " ".join(f'"{name}"' for name in names))
     arguments = ["--no-index", "--find-links", "wheels", *names]
@@ -215,4 +250,7 @@ def offlineText(missing: list[Requirement]) -> str:
         _("copy the folder <i>wheels</i> to this computer, and enter in Slicer's Python console, with the folder's "
           "full path in place of <i>wheels</i>"),
         f"</p><pre>{install}</pre>",
+        _("Models are several times faster on the processor with {packages} in both lines.").format(
+            packages=f"<code>{escape(faster)}</code>"
+        ) if faster else "",
     ])  # fmt: skip

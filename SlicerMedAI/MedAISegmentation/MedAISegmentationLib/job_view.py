@@ -60,6 +60,8 @@ class JobView:
                 outputSegmentation=parameters.outputSegmentation if self.ui.outputSelector.enabled else None,
                 segments=kept if excluded else None,
                 device=parameters.device,
+                backend=parameters.backend,
+                tta=parameters.tta,
                 onProgress=self.onProgress,
                 onFinished=self.onFinished,
                 onError=self.onError,
@@ -122,10 +124,11 @@ class JobView:
 
     def onFinished(self, segmentationNode, result) -> None:
         """The segments are in the scene."""
+        uncertainty = ", ".join(node.GetName() for node in self.run.volumeNodes)
         self.run = None
         self._resultNodeID = segmentationNode.GetID()
         self._took = _("Done in {time}.").format(time=cards.duration(result.provenance.duration_s))
-        self.ui.resultLabel.text = cards.resultCard(*cards.volumesOf(result))
+        self.ui.resultLabel.text = cards.resultCard(*cards.volumesOf(result), uncertainty=uncertainty)
         title = _("Result: {image}").format(image=self._imageName)
         self.ui.resultCollapsibleButton.text = cards.caption(title)
         self.ui.resultCollapsibleButton.visible = True

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from MedAISegmentationLib.inputs import isSequence
-from MedAISegmentationLib.parameters import Device, MedAISegmentationParameterNode
+from MedAISegmentationLib.parameters import Backend, Device, MedAISegmentationParameterNode
 from MedAISegmentationLib.run import Poller, SegmentationRun
 from MedAISegmentationLib.surface_run import SurfaceRun
 from MedAISegmentationLib.warm_up import WarmUp
@@ -101,6 +101,8 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         outputSegmentation=None,
         segments: Sequence[str] | None = None,
         device: Device | str = Device.AUTOMATIC,
+        backend: Backend | str = Backend.AUTOMATIC,
+        tta: bool = False,
         show3D: bool = False,
         onProgress: Callable | None = None,
         onFinished: Callable | None = None,
@@ -127,6 +129,10 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
             Names of the structures to keep; all by default.
         device : Device or str
             Where to run.
+        backend : Backend or str
+            What computes the network; the fastest that agrees with PyTorch by default.
+        tta : bool
+            Test-time augmentation: mirrored images vote, in eight times the time, and an uncertainty volume is added.
         show3D : bool
             Show closed surfaces in the 3D views; with callbacks, they come after `onFinished` (see `show3D`).
         onProgress : callable, optional
@@ -171,7 +177,15 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         if region is None:
             region = self.defaultRegion(inputNodes[0], describe(library.find(model)))
         images = inputNodes if len(inputNodes) > 1 else inputNodes[0]
-        job = medai.prepare(images, model, region=region, segments=segments, device=deviceName(device))
+        job = medai.prepare(
+            images,
+            model,
+            region=region,
+            segments=segments,
+            device=deviceName(device),
+            backend=Backend(backend).value,
+            tta=tta,
+        )
         waits = onFinished is None and onError is None
 
         def finished(segmentationNode, result) -> None:

@@ -50,7 +50,7 @@ class ModelChooser:
         # The hits are found here and not by the completer, which would look at the titles alone.
         completer.setCompletionMode(qt.QCompleter.UnfilteredPopupCompletion)
         comboBox.setCompleter(completer)
-        comboBox.lineEdit().setPlaceholderText(comboBox.toolTip)
+        comboBox.lineEdit().setPlaceholderText(_("Type a name, a use or an organ"))
         comboBox.lineEdit().connect("textEdited(QString)", self._onTextEdited)
         comboBox.lineEdit().connect("editingFinished()", self._onEditingFinished)
         comboBox.connect("currentIndexChanged(int)", self._onCurrentIndexChanged)
@@ -77,6 +77,7 @@ class ModelChooser:
                 item.setToolTip(cards.toolTip(model.problem))
         self._comboBox.setCurrentIndex(self._index(lambda model: model.name == shown))
         self._comboBox.blockSignals(wasBlocked)
+        self._showBeginning()
         self._hits.setStringList([model.title for model in models])
 
     def usableNames(self) -> list[str]:
@@ -89,9 +90,13 @@ class ModelChooser:
 
     def show(self, name: str) -> None:
         """Let the combo box show a model, or nothing when it is not installed; `onChosen` is not called."""
+        index = self._index(lambda model: model.name == name)
+        if index == self._comboBox.currentIndex:
+            return  # somebody may be typing
         wasBlocked = self._comboBox.blockSignals(True)
-        self._comboBox.setCurrentIndex(self._index(lambda model: model.name == name))
+        self._comboBox.setCurrentIndex(index)
         self._comboBox.blockSignals(wasBlocked)
+        self._showBeginning()
 
     def search(self, text: str) -> list[str]:
         """Titles of the models in which every word of `text` occurs somewhere."""
@@ -109,15 +114,22 @@ class ModelChooser:
         text = self._comboBox.lineEdit().text
         current = self._comboBox.currentIndex
         if current >= 0 and self._comboBox.itemText(current) == text:
+            self._showBeginning()
             return
         hits = [text] if any(model.title == text for model in self._models) else self.search(text)
         if text.strip() and hits:
             self._comboBox.setCurrentIndex(self._index(lambda model: model.title == hits[0]))
         elif current >= 0:
             self._comboBox.lineEdit().setText(self._comboBox.itemText(current))
+        self._showBeginning()
         self._hits.setStringList([model.title for model in self._models])
 
+    def _showBeginning(self) -> None:
+        # Qt leaves the cursor behind a new text, and of a title that is longer than the line its end is seen then.
+        self._comboBox.lineEdit().setCursorPosition(0)
+
     def _onCurrentIndexChanged(self, index: int) -> None:
+        self._showBeginning()
         if 0 <= index < len(self._models):
             self._onChosen(self._models[index].name)
 

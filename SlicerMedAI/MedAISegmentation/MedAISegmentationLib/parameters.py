@@ -24,6 +24,24 @@ class Device(enum.Enum):
         }[self]
 
 
+class Backend(enum.Enum):
+    """What computes the network. The value is what `medai.tasks.segment.SegmentParameters` calls it."""
+
+    AUTOMATIC = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+    ONNX_RUNTIME = "onnxruntime"
+
+    def label(self) -> str:
+        """Text in the panel."""
+        return {
+            Backend.AUTOMATIC: _("Automatic"),
+            Backend.TORCH: "PyTorch",
+            Backend.OPENVINO: "OpenVINO",
+            Backend.ONNX_RUNTIME: "ONNX Runtime",
+        }[self]
+
+
 # typing.Union and not `|`, because the wrappers of Slicer 5.8 and 5.10 know only the former.
 ImageNode = Union[  # noqa: UP007
     slicer.vtkMRMLScalarVolumeNode,
@@ -46,6 +64,8 @@ class MedAISegmentationParameterNode:
     excludedSegments - Names of the model's structures that are not kept. Stored this way round so that a model's
         next version, with one structure more, brings it along.
     device - Where to run.
+    backend - What computes the network.
+    tta - Test-time augmentation: whether mirrored images vote, which adds an uncertainty volume.
     show3D - Whether the segments are shown as surfaces.
     """
 
@@ -56,4 +76,6 @@ class MedAISegmentationParameterNode:
     outputSegmentation: slicer.vtkMRMLSegmentationNode
     excludedSegments: list[str]
     device: Device = Device.AUTOMATIC
+    backend: Backend = Backend.AUTOMATIC
+    tta: bool = False
     show3D: bool = True

@@ -54,6 +54,7 @@ class SegmentationRun:
         self._onError = onError or _ignore
         self.ended = False
         self.segmentationNode = None
+        self.volumeNodes: list = []  # the uncertainty, where results voted
         self.result = None
         self.lostSurfaces = False  # whether the output segmentation had 3D surfaces and now has none
 
@@ -149,6 +150,7 @@ class SegmentationRun:
             closed_surface=self._show3D,
             inputs=getattr(images, "frames", images)[:1],
         )
+        self.volumeNodes = nodes.volumes
         return nodes.segmentation
 
 

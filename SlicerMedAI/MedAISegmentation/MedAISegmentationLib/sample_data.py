@@ -7,7 +7,9 @@ from pathlib import Path
 from slicer.i18n import tr as _
 
 CATEGORY = "MedAI"
-HEAD_MR = "MedAIHeadMR"
+HEAD_MR = "MedAI: head MR (T1)"
+"""Shown under the thumbnail, and what ``SampleData.downloadSample`` finds the image by: not translated, so that scripts
+work in every language."""
 
 # Slicer's own MRHead: donated by the person visible in it, to be used without any restriction.
 _SHA256 = "cc211f0dfd9a05ca3841ce1141b292898b2dd2d3f08286affadf823a7e58df93"
@@ -25,8 +27,7 @@ def registerSampleData() -> None:
     logic.registerCustomSampleDataSource(
         category=CATEGORY,
         sampleName=HEAD_MR,
-        sampleDescription=_("MedAI: head MR (T1)"),
-        thumbnailFileName=str(Path(__file__).parents[1] / "Resources" / "Icons" / f"{HEAD_MR}.png"),
+        thumbnailFileName=str(Path(__file__).parents[1] / "Resources" / "Icons" / "MedAIHeadMR.png"),
         uris=_URI,
         fileNames="MR-head.nrrd",
         checksums=f"SHA256:{_SHA256}",

@@ -13,7 +13,7 @@ import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
 from MedAISegmentationLib.logic import DEFAULT_MODEL, MedAISegmentationLogic
-from MedAISegmentationLib.parameters import Device
+from MedAISegmentationLib.parameters import Backend, Device
 
 PATIENCE_S = 300.0
 
@@ -58,13 +58,28 @@ class MedAISegmentationTest(ScriptedLoadableModuleTest):
         parameters.model = self.modelName
         parameters.excludedSegments = ["Posterior hippocampus"]
         parameters.device = Device.CPU
+        parameters.backend = Backend.TORCH
+        parameters.tta = True
         parameters.show3D = False
         again = MedAISegmentationLogic().getParameterNode()
         self.assertEqual(again.inputNode.GetID(), volume.GetID())
         self.assertEqual(again.model, self.modelName)
         self.assertEqual(list(again.excludedSegments), ["Posterior hippocampus"])
         self.assertIs(again.device, Device.CPU)
+        self.assertIs(again.backend, Backend.TORCH)
+        self.assertTrue(again.tta)
         self.assertFalse(again.show3D)
+
+    def test_sampleImageIsOffered(self):
+        """The Sample Data module takes the description of the image, and finds it by the name that scripts use."""
+        import SampleData
+
+        from MedAISegmentationLib.sample_data import HEAD_MR, registerSampleData
+
+        registerSampleData()  # a second time: that of Slicer's start must not be in the way
+        source = SampleData.SampleDataLogic().sourceForSampleName(HEAD_MR)
+        self.assertIsNotNone(source)
+        self.assertEqual(source.nodeNames, ["MRHead"])
 
     def test_imageOfAnotherKindIsWarnedAbout(self):
         """A CT for a model of MR images is allowed, but not silently."""
@@ -120,14 +135,13 @@ class MedAISegmentationTest(ScriptedLoadableModuleTest):
 
     def sampleVolume(self):
         """MRHead from Sample Data; a synthetic volume where it cannot be downloaded, which the log then says."""
-        from MedAISegmentationLib.sample_data import HEAD_MR, registerSampleData
+        import SampleData
+
+        from MedAISegmentationLib.sample_data import HEAD_MR
 
         try:
-            import SampleData
-
-            registerSampleData()
             return SampleData.downloadSample(HEAD_MR)
-        except Exception as error:  # no Sample Data module, no network, a proxy's error page...
+        except Exception as error:  # no network, a proxy's error page...
             message = f"The sample image is not available ({error}); a synthetic one is used instead."
             logging.warning(message)
             self.delayDisplay(message)

@@ -36,6 +36,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.installer = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
+        self._problem = ""  # why the chosen images cannot be segmented
         self._watched: list = []  # the images and the region, while they are chosen
         self._installing = False
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -207,6 +208,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """The image or the region was changed: a box was dragged, a spacing corrected."""
         if self._parameterNode is not None:
             self._showRegionAndWarnings(self.models.model(self._parameterNode.model))
+            self._updateApplyButton()
 
     def _showRegionAndWarnings(self, model) -> None:
         from medai.errors import MedAIError
@@ -218,13 +220,13 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         noRegion = _("Found automatically") if region == "auto" else _("Whole image")
         if self.ui.regionSelector.noneDisplay != noRegion:
             self.ui.regionSelector.noneDisplay = noRegion
-        warnings, problem = (), ""
+        warnings, self._problem = (), ""
         if image is not None and model is not None and len(images) == len(imagesOf(model, image)):
             try:
                 warnings = self.logic.warnings(images, model, region)
             except MedAIError as error:
-                problem = str(error)
-        card = cards.warningCard(warnings, problem)
+                self._problem = str(error)
+        card = cards.warningCard(warnings, self._problem)
         self.ui.warningLabel.text = card
         self.ui.warningLabel.visible = bool(card)
 
@@ -261,7 +263,7 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             return _("Select a model first.")
         if model.labels and all(segment.name in parameters.excludedSegments for segment in model.labels):
             return _("Check at least one structure.")
-        return model.problem or self._whyNotTheseImages(model)
+        return model.problem or self._whyNotTheseImages(model) or self._problem
 
     def _whyNotTheseImages(self, model) -> str:
         nodes = self._inputNodes(model)
@@ -307,5 +309,6 @@ class MedAISegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self._installing = False
             self.onParametersModified()
         wanted = self.installer.missing() or self.installer.requirements
-        self.job.showNotice("" if ready else cards.box("#b35900", offlineText(wanted)))
+        text = offlineText(wanted, self.installer.optional)
+        self.job.showNotice("" if ready else cards.box("#b35900", text))
         return ready

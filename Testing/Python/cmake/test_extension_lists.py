@@ -112,12 +112,32 @@ def test_icon_and_screenshot_addresses_name_files_of_this_repository(an_installe
 
 def test_requirements_installed_in_slicer_are_those_of_the_package(a_source_folder):
     """pyproject.toml says what medai needs; Slicer brings some of it, and the command line is not for Slicer."""
-    tomllib = pytest.importorskip("tomllib")
-    declared = tomllib.loads((a_source_folder / "pyproject.toml").read_text())["project"]["dependencies"]
+    declared = declared_in(a_source_folder)["dependencies"]
     brought_by_slicer = ("numpy", "SimpleITK", "pydicom")
     for_the_command_line = ("typer", "rich")
     needed = {text for text in declared if not text.startswith(brought_by_slicer + for_the_command_line)}
-    lists = (a_source_folder / "SlicerMedAI").glob("MedAI*/Resources/medai_requirements.txt")
-    for path in lists:
-        lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
-        assert {line for line in lines if line} == needed
+    for path in requirement_lists(a_source_folder, "medai_requirements.txt"):
+        assert listed_in(path) == needed
+
+
+def test_of_what_makes_the_package_faster_slicer_is_offered_openvino(a_source_folder):
+    """ONNX Runtime and the exporter to ONNX gain little beside it."""
+    fast = declared_in(a_source_folder)["optional-dependencies"]["fast"]
+    for path in requirement_lists(a_source_folder, "medai_requirements_fast.txt"):
+        assert listed_in(path) == {text for text in fast if text.startswith("openvino")}
+
+
+def declared_in(source: Path) -> dict:
+    tomllib = pytest.importorskip("tomllib")
+    return tomllib.loads((source / "pyproject.toml").read_text())["project"]
+
+
+def requirement_lists(source: Path, name: str) -> list[Path]:
+    found = sorted((source / "SlicerMedAI").glob(f"MedAI*/Resources/{name}"))
+    assert found
+    return found
+
+
+def listed_in(path: Path) -> set[str]:
+    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
+    return {line for line in lines if line}

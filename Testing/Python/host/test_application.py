@@ -286,6 +286,20 @@ def test_sample_data_loads_from_a_file_and_never_from_the_net(a_slicer, tmp_path
         SampleData.downloadSample("Far")
 
 
+def test_sample_data_has_no_more_fields_than_slicer_s(a_slicer):
+    import SampleData
+
+    register = SampleData.SampleDataLogic.registerCustomSampleDataSource
+    with pytest.raises(TypeError, match="sampleDescription"):
+        register(sampleName="Head", sampleDescription="A head", uris="https://example.org/head.nrrd")
+
+
+def test_a_panel_reaches_down_to_the_bottom_of_the_window(a_panel, a_slicer):
+    a_panel.parent.setMinimumSize(300, 1200)
+    a_slicer.process_events()
+    assert a_panel.ui.Sample.height > 1100
+
+
 def test_packages_that_are_there_are_not_installed(a_slicer):
     import slicer.packaging
 

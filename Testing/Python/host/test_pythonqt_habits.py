@@ -92,7 +92,7 @@ def test_name_is_short_for_object_name(a_button):
         ("QPlainTextEdit", "plainText", "a line"),
         ("QLineEdit", "placeholderText", "Search"),
         ("QWidget", "visible", False),
-        ("QWidget", "toolTip", "why"),
+        ("QWidget", "statusTip", "why"),
         ("QTimer", "singleShot", True),
         ("QTimer", "interval", 40),
     ],
@@ -199,3 +199,20 @@ def test_settings_stay_within_the_run(a_slicer):
     qt.QSettings().setValue("MedAI/consent", True)
     assert qt.QSettings().contains("MedAI/consent")
     assert "slicer-" in qt.QSettings().fileName()
+
+
+def test_a_plain_tool_tip_becomes_rich_text_and_a_rich_one_stays(a_button):
+    a_button.toolTip = "1 < 2 & so on"
+    assert a_button.toolTip == "<p>1 &lt; 2 &amp; so on</p>"
+    a_button.setToolTip("<b>Press</b>")
+    assert a_button.toolTip == "<b>Press</b>"
+    a_button.toolTip = ""
+    assert a_button.toolTip == ""
+
+
+def test_a_tool_tip_of_a_ui_file_becomes_rich_text(a_slicer, a_module_file):
+    ui = a_module_file.parent / "Resources" / "UI" / "Sample.ui"
+    tip = '<property name="toolTip"><string>Smooth it</string></property>'
+    before = '<widget class="QCheckBox" name="smoothCheckBox">'
+    ui.write_text(ui.read_text(encoding="utf-8").replace(before, before + tip), encoding="utf-8")
+    assert a_slicer.load_module(a_module_file).self().ui.smoothCheckBox.toolTip == "<p>Smooth it</p>"

@@ -10,13 +10,15 @@ def test_choices_come_back_with_a_saved_scene(an_mr_node, a_ct_node, a_panel, tm
     import qt
     import slicer
 
-    from MedAISegmentation import Device
+    from MedAISegmentation import Backend, Device
 
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Here")
     a_panel.choose(a_ct_node, "tiny_blobs_in_many_windows")
     a_panel.ui.regionSelector.setCurrentNode(roi)
     a_panel.ui.segmentListWidget.item(1).setCheckState(qt.Qt.Unchecked)
     a_panel.ui.deviceComboBox.setCurrentIndex(1)
+    a_panel.ui.backendComboBox.setCurrentIndex(2)
+    a_panel.ui.ttaCheckBox.setChecked(True)
     a_panel.ui.show3DCheckBox.setChecked(False)
     for node in (an_mr_node, a_ct_node):
         node.AddDefaultStorageNode()
@@ -31,7 +33,10 @@ def test_choices_come_back_with_a_saved_scene(an_mr_node, a_ct_node, a_panel, tm
     assert ui.segmentListWidget.item(1).checkState() == qt.Qt.Unchecked
     assert ui.deviceComboBox.currentText == "Processor (CPU)"
     assert not ui.show3DCheckBox.checked
-    assert a_panel.widget._parameterNode.device is Device.CPU
+    assert ui.backendComboBox.currentText == "OpenVINO"
+    assert ui.ttaCheckBox.checked
+    parameters = a_panel.widget._parameterNode
+    assert (parameters.device, parameters.backend, parameters.tta) == (Device.CPU, Backend.OPENVINO, True)
     assert ui.warningLabel.visible
 
 

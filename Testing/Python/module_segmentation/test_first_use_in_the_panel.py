@@ -14,6 +14,7 @@ def a_panel_that_lacks_a_package(an_mr_node, a_panel, monkeypatch):
 
     needed = Requirement(ABSENT)
     a_panel.widget.installer._requirements = [needed]
+    a_panel.widget.installer._optional = []
     a_panel.needed = needed
     a_panel.choose(an_mr_node)
     return a_panel

@@ -14,7 +14,9 @@ ABSENT = "no-such-package-for-medai"
 class Rehearsal:
     """An installer whose dealings with the computer are doubles, and what they were asked to do."""
 
-    def __init__(self, install, *, requirements, consent=True, pip=None, torch=None, complaint="") -> None:
+    def __init__(
+        self, install, *, requirements, optional=(), consent=True, pip=None, fast=None, torch=None, complaint=""
+    ) -> None:
         self.done: list[tuple] = []
         self.log: list[str] = []
         self.constraints = ""
@@ -26,8 +28,10 @@ class Rehearsal:
         def pip_install(names, constraints: Path):
             self.done.append(("pip", names))
             self.constraints = constraints.read_text()
-            if pip:
+            if pip and names != list(optional):
                 raise pip
+            if fast and names == list(optional):
+                raise fast
 
         def install_torch(specifier):
             self.done.append(("torch", specifier))
@@ -44,6 +48,7 @@ class Rehearsal:
             installTorch=install_torch,
             check=check,
             requirements=[install.Requirement(text) for text in requirements],
+            optional=[install.Requirement(text) for text in optional],
             log=self.log.append,
         )
 
@@ -124,6 +129,53 @@ def test_packages_that_do_not_import_are_an_error_although_pip_succeeded(rehears
         rehearsal.installer.ensure()
     assert caught.value.why == "OSError: [WinError 126] c10.dll"
     assert caught.value.details == complaint
+
+
+FASTER = "no-such-faster-package-for-medai>=1"
+
+
+def test_what_makes_models_faster_is_named_in_the_one_dialog_and_installed_last(rehearse):
+    rehearsal = rehearse(requirements=["torch>=99", ABSENT], optional=[FASTER])
+    assert rehearsal.installer.ensure()
+    assert rehearsal.steps == ["ask", "torch", "pip", "check", "pip"]
+    asked = rehearsal.done[0][2]
+    assert "no-such-faster-package-for-medai  (less than 1 MB; optional: makes models several times faster" in asked
+    assert rehearsal.done[-1] == ("pip", [FASTER])
+
+
+def test_what_makes_models_faster_may_fail_without_harm(rehearse, caplog):
+    no_build = RuntimeError("No matching distribution found")
+    rehearsal = rehearse(requirements=[ABSENT], optional=[FASTER], fast=no_build)
+    assert rehearsal.installer.ensure()
+    assert any("No matching distribution found" in line for line in rehearsal.log)
+    assert any("Models run without it" in line for line in rehearsal.log)
+    assert FASTER in caplog.text
+
+
+def test_after_a_refusal_nothing_optional_is_installed_either(rehearse):
+    rehearsal = rehearse(requirements=[ABSENT], optional=[FASTER], consent=False)
+    assert not rehearsal.installer.ensure()
+    assert rehearsal.steps == ["ask"]
+
+
+def test_nobody_is_asked_for_what_is_only_optional(rehearse):
+    rehearsal = rehearse(requirements=["pytest"], optional=[FASTER])
+    assert rehearsal.installer.ensure()
+    assert rehearsal.steps == []
+
+
+def test_openvino_is_offered_with_its_size(a_slicer):
+    from MedAISegmentationLib.install import FAST_REQUIREMENTS_FILE, Requirement, consentText, readRequirements
+
+    optional = readRequirements(FAST_REQUIREMENTS_FILE)
+    assert "openvino  (30 to 85 MB; optional" in consentText([Requirement(ABSENT)], optional)
+
+
+def test_the_offline_text_names_what_makes_models_faster(a_slicer):
+    from MedAISegmentationLib.install import Requirement, offlineText
+
+    assert "faster" not in offlineText([Requirement(ABSENT)])
+    assert "no-such-faster-package-for-medai&gt;=1" in offlineText([Requirement(ABSENT)], [Requirement(FASTER)])
 
 
 def test_the_offline_text_is_a_command_that_python_understands(a_slicer):

@@ -66,8 +66,7 @@ def test_the_module_presents_itself(a_slicer, a_panel):
 def test_the_module_registers_sample_data_with_a_pinned_checksum(a_slicer, a_panel):
     import SampleData
 
-    source = SampleData.SampleDataLogic.sourceForSampleName("MedAIHeadMR")
-    assert source.sampleDescription == "MedAI: head MR (T1)"
+    source = SampleData.SampleDataLogic().sourceForSampleName("MedAI: head MR (T1)")
     assert Path(source.thumbnailFileName).is_file()
     digest = source.checksums[0].removeprefix("SHA256:")
     assert len(digest) == 64
@@ -208,5 +207,5 @@ def test_every_widget_of_the_ui_file_that_shows_a_parameter_is_connected(a_slice
     from MedAISegmentation import MedAISegmentationParameterNode
 
     shown = {w.property("SlicerParameterName") for w in a_panel.representation.findChildren(qt.QWidget)} - {None}
-    assert shown == {"inputNode", "region", "outputSegmentation", "show3D", "device"}
+    assert shown == {"inputNode", "region", "outputSegmentation", "show3D", "device", "backend", "tta"}
     assert shown | {"model", "excludedSegments", "furtherInputs"} == set(MedAISegmentationParameterNode.allParameters)

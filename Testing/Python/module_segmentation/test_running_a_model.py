@@ -204,22 +204,25 @@ def test_a_region_limits_the_work(an_mr_node, a_panel):
     assert 0 < part < whole / 2
 
 
-def test_a_region_outside_of_the_image_is_refused_with_a_remedy_and_no_traceback(an_mr_node, a_panel):
+def test_with_a_region_outside_of_the_image_apply_waits_until_it_is_moved(an_mr_node, a_panel):
     import slicer
 
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Elsewhere")
     roi.SetCenter(5000, 0, 0)
     roi.SetSize(16, 16, 16)
     a_panel.choose(an_mr_node)
+    assert a_panel.ui.applyButton.enabled
     a_panel.ui.regionSelector.setCurrentNode(roi)
-    a_panel.press_apply()
-    a_panel.wait_for_the_end()
-    [shown] = a_panel.host.person.saw
-    assert shown.kind == "critical"
-    assert "outside the image" in shown.text
-    assert "Move the region" in shown.text
-    assert "Traceback" not in shown.text + shown.details
-    assert a_panel.segmentations() == []
+    a_panel.host.process_events()
+    assert not a_panel.ui.applyButton.enabled
+    for said in (a_panel.ui.applyButton.toolTip, a_panel.ui.warningLabel.text):
+        assert "outside the image" in said
+        assert "Move the region" in said
+    bounds = [0.0] * 6
+    an_mr_node.GetRASBounds(bounds)
+    roi.SetCenter(*((bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3)))
+    a_panel.host.process_events()
+    assert a_panel.ui.applyButton.enabled
 
 
 def test_a_model_whose_weights_are_damaged_is_explained_and_the_next_one_works(an_mr_node, a_panel):

@@ -26,7 +26,7 @@ def test_it_is_found_and_passes_by_the_way_of_ctest_without_a_skipped_test(the_s
     suite = unittest.TestLoader().loadTestsFromName("MedAISegmentation")
     result = unittest.TestResult()
     suite.run(result)
-    assert result.testsRun == 5
+    assert result.testsRun == 6
     assert result.errors == result.failures == []
     assert result.skipped == []
 
@@ -43,3 +43,14 @@ def test_without_a_network_it_says_that_the_image_is_synthetic(the_self_test, ca
     volume = the_self_test("test_blockingRunOnSampleData").sampleVolume()
     assert volume.GetName() == "Synthetic"
     assert "synthetic" in caplog.text
+
+
+def test_a_sample_that_slicer_does_not_take_is_no_matter_of_the_network(the_self_test, monkeypatch):
+    import SampleData
+
+    def without_checksums(category, sampleName, uris, fileNames, nodeNames):  # noqa: N803
+        raise AssertionError
+
+    monkeypatch.setattr(SampleData.SampleDataLogic, "registerCustomSampleDataSource", without_checksums)
+    with pytest.raises(TypeError, match="thumbnailFileName"):
+        the_self_test("test_sampleImageIsOffered").debug()
