@@ -291,7 +291,8 @@ TINY = Recipe(
     post=[ARGMAX, SAVE],
     inferer={"_target_": "SlidingWindowInferer", "roi_size": [16, 16, 16], "overlap": 0.25},
     labels={"0": "background", "1": "left thing", "2": "right thing"},
-    about={"name": "Tiny", "version": "0.3.0", "description": "Tells nothing, quickly.", "authors": "A. Test"},
+    about={"name": "Tiny", "version": "0.3.0", "description": "Tells nothing, quickly.", "authors": "A. Test"}
+    | {"medai": {"mirror_axes": [0, 1, 2]}},
     inputs={"modality": "MR"},
     licence="Apache License 2.0",
 )

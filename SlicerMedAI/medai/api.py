@@ -190,7 +190,7 @@ def prepare(image: Image, model: Model = DEFAULT_MODEL, *, series: str | int | N
         chosen["region"] = _regions(chosen["region"])
         if chosen["region"] == ():
             del chosen["region"]
-    first, *others = model if isinstance(model, (list, tuple)) else (model,)
+    first, *others = _models(model)
     bundle = library.find(first)
     if others:
         chosen["ensemble"] = tuple(library.find(other) for other in others)
@@ -198,6 +198,17 @@ def prepare(image: Image, model: Model = DEFAULT_MODEL, *, series: str | int | N
     checked = SegmentParameters.of(chosen)
     check_choice(bundle, checked)
     return Job("segment", bundle, _inputs(image, series), {name: getattr(checked, name) for name in chosen})
+
+
+def _models(model: Model) -> Sequence[str | Path]:
+    chosen: list[Any] = list(model) if isinstance(model, (list, tuple, set, frozenset)) else [model]
+    if not chosen or not all(isinstance(one, (str, os.PathLike)) for one in chosen):
+        raise InputError(
+            "No model was chosen." if not chosen else f"'{model}' is no model.",
+            "A model is known by its name or by its bundle's folder.",
+            "Choose one; medai.models() lists them.",
+        )
+    return chosen
 
 
 def run_here(job: Job, on_progress: Callable[[Progress], None] | None = None) -> Result:

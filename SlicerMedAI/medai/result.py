@@ -157,7 +157,7 @@ class Provenance:
     task : str
         ``"segment"``, ...
     bundle, version, digest : str
-        Name, version and SHA-256 of the model bundle.
+        Name, version and SHA-256 of the model bundle; of several that voted, each.
     parameters : mapping
         What the person chose, as text by name.
     device, device_reason : str

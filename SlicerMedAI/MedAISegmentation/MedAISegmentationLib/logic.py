@@ -132,7 +132,8 @@ class MedAISegmentationLogic(ScriptedLoadableModuleLogic):
         backend : Backend or str
             What computes the network; the fastest that agrees with PyTorch by default.
         tta : bool
-            Test-time augmentation: mirrored images vote, in eight times the time, and an uncertainty volume is added.
+            Test-time augmentation: mirrored images vote, in up to eight times the time, and an uncertainty volume is
+            added. For models that were trained on mirrored images.
         show3D : bool
             Show closed surfaces in the 3D views; with callbacks, they come after `onFinished` (see `show3D`).
         onProgress : callable, optional

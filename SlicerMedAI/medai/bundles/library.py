@@ -55,9 +55,11 @@ def find(name: str | Path) -> Path:
     """
     text = str(name)
     path = Path(text).expanduser()
-    if (isinstance(name, Path) or len(path.parts) > 1 or text in (".", "..")) and (path / "configs").is_dir():
+    # "./model" is a folder, though Path forgets the dot.
+    is_place = len(path.parts) > 1 or text.startswith(".")
+    if (isinstance(name, Path) or is_place) and (path / "configs").is_dir():
         return path.resolve()
-    if len(path.parts) > 1:
+    if is_place:
         raise BundleNotFoundError(
             f"There is no model at '{text}'.",
             "The folder has no 'configs' in it, so it is no MONAI bundle."

@@ -37,7 +37,7 @@ from medai.bundles.postprocessing import (
     without_references,
 )
 from medai.bundles.prediction import Prediction, to_prediction, to_volume
-from medai.engine.windows import OnWindow, count_windows, watched
+from medai.engine.windows import OnWindow, check_output, count_windows, watched
 from medai.errors import InputError
 from medai.volume import Volume
 
@@ -190,6 +190,8 @@ class Pipeline:
             inputs, label, args, kwargs = prepared if len(prepared) == 4 else (*prepared, (), {})
             with watching, amp:
                 pred = inferer(inputs, network, *args, **kwargs)
+            if isinstance(pred, torch.Tensor):
+                check_output(pred)
             decollate = Decollated(keys=None, detach=True)
             sample: Data = decollate(dict(data))[0] if isinstance(data, Mapping) else {}
             output = {key: inputs} | ({} if label is None else {"label": label})

@@ -104,7 +104,7 @@ def command(
         typer.Option(
             "--tta",
             help="Test-time augmentation: mirrored images vote too, and NAME_uncertainty tells where they disagree. "
-            "Takes eight times as long.",
+            "Takes up to eight times as long; for models trained on mirrored images.",
         ),
     ] = False,
     backend: Annotated[

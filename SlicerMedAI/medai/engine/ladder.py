@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from medai.engine.devices import Device
-from medai.engine.mirrors import Axes, Mirrored
+from medai.engine.mirrors import Mirrored, Mirrors
 from medai.engine.rungs import Rung, lower
 from medai.errors import BundleError, OutOfMemoryError
 from medai.volume import Affine, Volume
@@ -86,15 +86,16 @@ class Ladder:
         batch = self._loaded.prepared.get(self.pipeline, volumes)
         return np.asarray(batch[self.pipeline.image_key(batch)].affine.cpu().squeeze(0), dtype=np.float64)
 
-    def predict(self, volumes: Sequence[Volume], axes: Axes, block: Block | None, on_window: OnWindow) -> Prediction:
+    def predict(self, volumes: Sequence[Volume], seen: Mirrors, block: Block | None, on_window: OnWindow) -> Prediction:
         """The model's labels for one image, on its grid.
 
         Parameters
         ----------
         volumes : sequence of Volume
             One per input of the model.
-        axes : tuple of int
-            Spatial axes along which the network sees its input mirrored.
+        seen : tuple of tuple of int
+            Mirrors in which the network sees its input, each by the spatial axes it is mirrored along; the mean of
+            its outputs is taken.
         block : tuple of slice, or None
             Slices along (k, j, i) outside of which no labels are needed.
         on_window : callable
@@ -108,9 +109,11 @@ class Ladder:
         short: OutOfMemoryError | None = None
         while True:
             try:
-                return self._predict(volumes, axes, block, on_window)
+                return self._predict(volumes, seen, block, on_window)
             except OutOfMemoryError as error:
-                short = error.with_traceback(None)  # its frames would keep the memory that was too much
+                # Their frames would keep the memory that was too much.
+                short = error.with_traceback(None)
+                short.__cause__ = short.__context__ = None
             except BundleError:
                 # Not every network takes windows of another size.
                 if short is None or not self._rung.smaller_windows:
@@ -128,7 +131,9 @@ class Ladder:
             self._pipeline = None
         self._tell(f"Memory ran out; {step}.")
 
-    def _predict(self, volumes: Sequence[Volume], axes: Axes, block: Block | None, on_window: OnWindow) -> Prediction:
+    def _predict(
+        self, volumes: Sequence[Volume], seen: Mirrors, block: Block | None, on_window: OnWindow
+    ) -> Prediction:
         from medai.engine.streaming.predict import count, predict
 
         rung, pipeline = self._rung, self.pipeline
@@ -152,7 +157,7 @@ class Ladder:
             batch,
             volumes[0],
             inferer=inferer,
-            network=Mirrored(network, axes) if axes else network,
+            network=network if seen == ((),) else Mirrored(network, seen),
             on_window=at_window,
             region=block,
             budget_bytes=rung.budget_bytes,

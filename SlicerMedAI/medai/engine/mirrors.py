@@ -17,9 +17,11 @@ from medai.volume import Affine
 
 Axes = tuple[int, ...]
 """Spatial axes of a network's input, 0 for the first behind batch and channel."""
+Mirrors = tuple[Axes, ...]
+"""Several mirrors of one image; ``()`` is the image as it is."""
 
 
-def mirrors(spatial: Iterable[int]) -> tuple[Axes, ...]:
+def mirrors(spatial: Iterable[int]) -> Mirrors:
     """Every combination of these axes, the image as it is first: eight for three axes, four for two."""
     axes = tuple(spatial)
     return tuple(chosen for n in range(len(axes) + 1) for chosen in combinations(axes, n))
@@ -49,28 +51,24 @@ def left_right_axis(affine: Affine) -> int:
 
 
 class Mirrored(torch.nn.Module):  # type: ignore[misc]  # torch is not type-checked
-    """A network that sees its input mirrored, and whose output is mirrored back.
+    """A network that sees its input in one mirror or several; outputs are mirrored back and their mean is taken.
 
     Parameters
     ----------
     network : torch.nn.Module
-        (B, C, *spatial) in; a tensor, or several, of the same axes out.
-    axes : tuple of int
-        Spatial axes to mirror along.
+        (B, C, *spatial) in; a tensor of the same axes out.
+    seen : tuple of tuple of int
+        Each mirror's spatial axes; none of them for the image as it is.
     """
 
-    def __init__(self, network: torch.nn.Module, axes: Axes) -> None:
+    def __init__(self, network: torch.nn.Module, seen: Mirrors) -> None:
         super().__init__()
         self.network = network
-        self._dims = [axis + 2 for axis in axes]
+        self._seen = [[axis + 2 for axis in axes] for axes in seen]
 
-    def forward(self, image: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """The network's output for the mirrored image, in the orientation of `image`."""
-        return self._back(self.network(image.flip(self._dims), *args, **kwargs))
-
-    def _back(self, output: Any) -> Any:
-        if isinstance(output, torch.Tensor):
-            return output.flip(self._dims) if output.ndim > max(self._dims, default=0) else output
-        if isinstance(output, (list, tuple)):
-            return type(output)(self._back(part) for part in output)
-        return output
+    def forward(self, image: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The mean output, in the orientation of `image`."""
+        mean: Any = 0
+        for dims in self._seen:
+            mean = mean + self.network(image.flip(dims), *args, **kwargs).flip(dims) / len(self._seen)
+        return torch.as_tensor(mean)

@@ -12,7 +12,7 @@ from medai.result import Labelmap, Segment
 _PLANES = 16
 
 
-def vote(labelmaps: Sequence[Labelmap]) -> tuple[Labelmap, NDArray[np.float32]]:
+def vote(labelmaps: Sequence[Labelmap], casting: Labelmap | None = None) -> tuple[Labelmap, NDArray[np.float32]]:
     """The label that most segmentations give each voxel, and the share of those that disagree with it.
 
     Votes are counted a few planes at a time, so that memory does not grow with the number of segments.
@@ -21,8 +21,10 @@ def vote(labelmaps: Sequence[Labelmap]) -> tuple[Labelmap, NDArray[np.float32]]:
     ----------
     labelmaps : sequence of Labelmap
         On one grid, one or more. Segments are the same when their names are, in any case of letters; the first
-        labelmap's colours, codes and order are kept. Where equally many votes stand against each other, the one cast
-        first wins.
+        labelmap's colours, codes and order are kept.
+    casting : Labelmap, optional
+        Decides where equally many votes stand against each other; without it, or where it has none of these labels,
+        the one cast first wins.
 
     Returns
     -------
@@ -32,11 +34,12 @@ def vote(labelmaps: Sequence[Labelmap]) -> tuple[Labelmap, NDArray[np.float32]]:
         1 minus the winner's share of the votes: 0 where all agree, below 1 everywhere (variation ratio; Freeman,
         Elementary Applied Statistics, 1965). For overlapping segments the largest over the layers.
     """
-    segments, layered = _united(labelmaps)
+    everyone = [*labelmaps, *([casting] if casting is not None else [])]
+    segments, layered = _united(everyone)
     first = labelmaps[0]
     if layered:
-        masks = [[_mask(labelmap, segment) for labelmap in labelmaps] for segment in segments]
-        counted = [_most_common(layer) for layer in masks]
+        masks = [[_mask(labelmap, segment) for labelmap in everyone] for segment in segments]
+        counted = [_most_common(layer[: len(labelmaps)], layer[len(labelmaps) :]) for layer in masks]
         array = np.stack([winner for winner, _ in counted]).astype(np.uint8)
         united = tuple(
             Segment(s.name, 1, s.color, layer, s.category, s.type, s.modifier) for layer, s in enumerate(segments)
@@ -44,7 +47,8 @@ def vote(labelmaps: Sequence[Labelmap]) -> tuple[Labelmap, NDArray[np.float32]]:
         worst = np.maximum.reduce([disagreement for _, disagreement in counted])
         return Labelmap(array, first.affine, united, first.name), worst
     values = {segment.name.casefold(): segment.value for segment in segments}
-    winner, disagreement = _most_common([_renumbered(labelmap, values) for labelmap in labelmaps])
+    arrays = [_renumbered(labelmap, values) for labelmap in everyone]
+    winner, disagreement = _most_common(arrays[: len(labelmaps)], arrays[len(labelmaps) :])
     return Labelmap(winner, first.affine, segments, first.name), disagreement
 
 
@@ -83,7 +87,7 @@ def _renumbered(labelmap: Labelmap, values: dict[str, int]) -> NDArray[np.unsign
 
 
 def _most_common(
-    votes: Sequence[NDArray[np.unsignedinteger]],
+    votes: Sequence[NDArray[np.unsignedinteger]], casting: Sequence[NDArray[np.unsignedinteger]]
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.float32]]:
     winner = np.empty_like(votes[0], dtype=np.result_type(*votes))
     disagreement = np.empty(votes[0].shape, np.float32)
@@ -91,7 +95,7 @@ def _most_common(
         planes = slice(start, start + _PLANES)
         cast = np.stack([vote[planes] for vote in votes])
         best, support = cast[0].copy(), np.zeros(cast.shape[1:], np.uint16)
-        for candidate in cast:
+        for candidate in (*(vote[planes] for vote in casting), *cast):
             same = (cast == candidate).sum(axis=0, dtype=np.uint16)
             better = same > support
             best[better], support[better] = candidate[better], same[better]

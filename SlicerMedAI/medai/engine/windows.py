@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from medai.errors import BundleError
+
 OnWindow = Callable[[int], None]
 """Called with the number of windows finished so far, before the first and after each forward pass; may raise."""
 
@@ -54,6 +56,23 @@ def count_windows(inferer: object, image_size: Sequence[int]) -> int:
     overlap = ensure_tuple_rep(inferer.overlap, len(size))
     interval = _get_scan_interval(padded, roi, len(size), overlap)
     return len(dense_patch_slices(padded, roi, interval, return_slice=False))
+
+
+def check_output(output: torch.Tensor) -> None:
+    """Refuse a network's output that holds no numbers: labels made of it would look like "nothing found".
+
+    Raises
+    ------
+    BundleError
+        When a value is NaN.
+    """
+    if output.is_floating_point() and output.numel() and bool(output.amax().isnan()):
+        raise BundleError(
+            "The model computed no valid values for this image.",
+            "Its network gave values that are not numbers (NaN): its weights may be damaged, or the image's "
+            "intensities far from what it was made for.",
+            "Check the image's intensities; if they are ordinary, import the model again or choose another one.",
+        )
 
 
 @contextmanager

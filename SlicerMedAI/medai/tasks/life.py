@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib import import_module
 
@@ -54,12 +55,13 @@ class Life:
         self._started = datetime.now(timezone.utc)
         self._clock = time.monotonic()
         self._working_since: float | None = None
+        self._last = Progress("Preparing")
 
     def tell(self, note: str) -> None:
         """Say something aloud: to the log now, and in the result's provenance. Once each."""
         if note not in self.notes:
             self.notes.append(note)
-            self._report(Progress("Preparing", elapsed_s=time.monotonic() - self._clock, note=note))
+            self._report(replace(self._last, elapsed_s=time.monotonic() - self._clock, note=note))
 
     def at(self, stage: str, done: float = 0.0, total: float = 0.0) -> None:
         """Say where the job stands; a cancel point."""
@@ -70,29 +72,35 @@ class Life:
             spent = now - self._working_since
             if done >= _LEAST_DONE and spent >= _LEAST_WORK_S:
                 eta = spent * (total - done) / done
-        self._report(Progress(stage, done, total, now - self._clock, eta))
+        self._last = Progress(stage, done, total, now - self._clock, eta)
+        self._report(self._last)
 
     def at_window(self, part: Part, done: float, total: int) -> None:
         """Say that `done` of the `total` windows of one part are done; every part has about as many."""
         self.at(self.working, part.index * total + min(done, total), part.count * total)
 
-    def provenance(self, description: Description, parameters: TaskParameters, device: Device) -> Provenance:
-        """Where the result came from, up to this moment."""
+    def provenance(self, models: Sequence[Description], parameters: TaskParameters, device: Device) -> Provenance:
+        """Where the result came from, up to this moment; of several models each with its own terms."""
         inputs = self.job.inputs
         volumes: tuple[Volume | Series, ...] = (inputs,) if isinstance(inputs, Series) else tuple(inputs)
+        licences = [f"{model.name}: {model.licence}" if len(models) > 1 else model.licence for model in models]
         return Provenance(
             task=self.job.task,
-            bundle=description.name,
-            version=description.version,
-            digest=integrity.digest(self.job.bundle),
+            bundle=_joined(model.name for model in models),
+            version=_joined(model.version for model in models),
+            digest=_joined(integrity.digest(model.root) for model in models),
             parameters=parameters.as_text(),
             device=device.name,
             device_reason=device.reason,
             duration_s=time.monotonic() - self._clock,
             started=self._started.isoformat(timespec="seconds"),
             inputs=tuple(f"{volume.name} ({volume.id})" if volume.id else volume.name for volume in volumes),
-            citation=description.citation,
-            licence=description.licence,
+            citation=_joined(dict.fromkeys(model.citation for model in models)),
+            licence=_joined(licences),
             notes=tuple(self.notes),
             software=", ".join(f"{name} {import_module(name).__version__}" for name in ("medai", "monai", "torch")),
         )
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "; ".join(text for text in texts if text)

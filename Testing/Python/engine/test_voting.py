@@ -36,6 +36,14 @@ def test_of_two_that_disagree_the_first_wins():
     np.testing.assert_array_equal(disagreement, np.float32([[[0.5, 0]]]))
 
 
+def test_where_two_stand_against_each_other_the_casting_vote_decides():
+    two = [_labelmap([[[1, 2, 1, 0]]]), _labelmap([[[2, 2, 2, 1]]])]
+    winner, disagreement = vote(two, casting=_labelmap([[[2, 1, 5, 1]]]))
+    # It can neither outvote two that agree nor bring in a label of its own.
+    np.testing.assert_array_equal(winner.array, [[[2, 2, 1, 1]]])
+    np.testing.assert_array_equal(disagreement, np.float32([[[0.5, 0, 0.5, 0.5]]]))
+
+
 def test_segments_are_the_same_when_their_names_are_whatever_their_values():
     other = (Segment("White", 1), Segment("Grey", 2), Segment("lesion", 5))
     first = _labelmap([[[0, 1, 2, 5]]])

@@ -179,6 +179,7 @@ def write_bundle(
         "copyright": "None",
         "license": "CC0-1.0",
         "references": [citation],
+        "medai": {"mirror_axes": [0, 1, 2]},
         "network_data_format": {
             "inputs": {"image": image},
             "outputs": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,7 @@ def test_a_full_gpu_gives_way_to_the_cpu_and_every_step_is_told(a_bundle, a_scan
     loaded.get(a_bundle(name="other"), "cpu")
     network = ladder.pipeline.network
     network.register_forward_pre_hook(full)
-    found = ladder.predict((a_scan,), (), None, lambda done, total: None)
+    found = ladder.predict((a_scan,), ((),), None, lambda done, total: None)
     np.testing.assert_array_equal(found.array, (a_scan.array > 100).astype(np.uint8) + (a_scan.array > 200))
     steps = [note for note in told if note.startswith("Memory ran out")]
     assert "one window at a time" in steps[0]
@@ -126,7 +127,7 @@ def test_a_job_that_has_stepped_down_stays_down(a_bundle, a_scan, a_gpu_ladder):
 
     ladder.pipeline.network.register_forward_pre_hook(full_once)
     for _ in range(2):
-        ladder.predict((a_scan,), (), None, lambda done, total: None)
+        ladder.predict((a_scan,), ((),), None, lambda done, total: None)
     assert len([note for note in told if note.startswith("Memory ran out")]) == 1
 
 
@@ -142,7 +143,7 @@ def test_a_network_that_refuses_smaller_windows_is_not_the_reason_given(a_bundle
     ladder.pipeline.network.register_forward_pre_hook(full_or_unfit)
     scan = Volume(np.random.default_rng(0).random((50, 50, 50), np.float32), np.eye(4), "scan")
     with pytest.raises(OutOfMemoryError):
-        ladder.predict((scan,), (), None, lambda done, total: None)
+        ladder.predict((scan,), ((),), None, lambda done, total: None)
 
 
 def test_other_models_and_images_are_forgotten_when_memory_is_short(a_bundle, a_scan, a_gpu_ladder):
@@ -156,5 +157,21 @@ def test_other_models_and_images_are_forgotten_when_memory_is_short(a_bundle, a_
 
     ladder.pipeline.network.register_forward_pre_hook(full_once)
     assert len(loaded) == 2
-    ladder.predict((a_scan,), (), None, lambda done, total: None)
+    ladder.predict((a_scan,), ((),), None, lambda done, total: None)
     assert len(loaded) == 1
+
+
+def test_what_was_too_much_is_given_back_before_the_next_try(a_bundle, a_scan, a_gpu_ladder):
+    ladder, _, _ = a_gpu_ladder(a_bundle())
+    held = []
+
+    def full_once(_module, inputs):
+        assert all(past() is None for past in held), "the failed window is still there"
+        if not held:
+            too_much = torch.zeros(1000)
+            held.append(weakref.ref(too_much))
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    ladder.pipeline.network.register_forward_pre_hook(full_once)
+    ladder.predict((a_scan,), ((),), None, lambda done, total: None)
+    assert len(held) == 1

@@ -13,6 +13,7 @@ import pytest
 from medai.bundles import integrity
 from medai.engine.loaded import LoadedModels
 from medai.errors import (
+    BundleError,
     BundleFormatError,
     BundleTamperedError,
     GeometryError,
@@ -335,3 +336,19 @@ def test_a_region_of_a_model_made_for_crops_is_all_that_it_sees(a_bundle, loaded
     k, j, i = np.indices(part.shape).reshape(3, -1)
     inside = region.contains(apply_affine(part.affine, np.stack([i, j, k], axis=1).astype(float))).reshape(part.shape)
     np.testing.assert_array_equal(found[inside], alone[inside])
+
+
+def test_a_network_that_gives_no_numbers_is_an_error_and_not_an_empty_result(a_bundle, a_scan, loaded):
+    for recipe in ("threshold", "overlapping_thresholds"):  # in windows, and in one piece
+        root = a_bundle(recipe)
+        network = loaded.get(root, "cpu").network
+        network.weight.data[1] = float("nan")
+        with pytest.raises(BundleError, match="no valid values"):
+            _run(root, a_scan, loaded)
+
+
+def test_notes_are_told_in_the_stage_in_which_they_arise(a_bundle, a_scan, loaded):
+    heard: list[Progress] = []
+    _run(a_bundle("saving_resamples"), images_for(RECIPES["saving_resamples"])[0], loaded, heard.append)
+    stages = [progress.stage for progress in heard]
+    assert stages.index("Segmenting") > max(n for n, stage in enumerate(stages) if stage == "Preparing")

@@ -135,6 +135,9 @@ class _Steps:
         if self.reduction is None:
             raise NotStreamableError("its postprocessing does not say how values become labels")
         before, after = (tuple(part) for part in self.activations)
+        if self.invert is not None and softmax in after and isinstance(self.reduction, Threshold):
+            # Between two voxels a softmax of averages may cross a threshold that neither of them crosses.
+            raise NotStreamableError("its softmax and its threshold come after its Invertd")
         return Recipe(
             before, self.invert, after, self.reduction, self.labels_are_inverted, self.dtype, tuple(self.rest)
         )

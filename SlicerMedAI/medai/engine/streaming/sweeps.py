@@ -17,7 +17,7 @@ from medai.engine.streaming.recipe import Recipe
 from medai.engine.streaming.restore import Restorer
 from medai.engine.streaming.tiles import cut, swept_axis
 from medai.engine.streaming.windows import Box, check_inferer, padded, windows_of
-from medai.engine.windows import OnWindow
+from medai.engine.windows import OnWindow, check_output
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 Axes = tuple[AxisMap, AxisMap, AxisMap]
@@ -171,6 +171,7 @@ class Sweeps:
         roi, count = self._windows.roi, len(windows)
         if tuple(output.shape[2:]) != roi or len(output) != count or not output.is_floating_point():
             raise NotStreamableError("its network's output is not of its window's size")
+        check_output(output)
         return output
 
     def _touching(self, box: Sequence[tuple[int, int]]) -> list[Corner]:

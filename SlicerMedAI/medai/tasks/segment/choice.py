@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medai.bundles.description import Description, describe
+from medai.bundles.mirroring import mirror_axes
 from medai.engine.region_template import RegionTemplate, read_template
 from medai.engine.regions import prefixes
 from medai.errors import BundleError, InputError
@@ -22,10 +23,13 @@ class Choice:
         What it is.
     template : RegionTemplate or None
         How its regions are found in an image, when they are to be found.
+    mirror_axes : tuple of int
+        Spatial axes of the network's input to mirror along, when mirrors are to vote.
     """
 
     description: Description
     template: RegionTemplate | None = None
+    mirror_axes: tuple[int, ...] = ()
 
 
 def check_choice(bundle: Path, parameters: SegmentParameters) -> tuple[Choice, ...]:
@@ -36,7 +40,8 @@ def check_choice(bundle: Path, parameters: SegmentParameters) -> tuple[Choice, .
     BundleError
         When a model cannot be used, or cannot find its regions.
     InputError
-        When a model does not know a segment that was chosen, or the models do not know the same segments.
+        When a model does not know a segment that was chosen, the models do not know the same segments, or mirrors are
+        to vote on a model that was not trained on them.
     """
     choices = tuple(_one(root, parameters) for root in (bundle, *parameters.ensemble))
     first, *others = (choice.description for choice in choices)
@@ -58,7 +63,18 @@ def _one(bundle: Path, parameters: SegmentParameters) -> Choice:
         )
     template = read_template(bundle) if parameters.finds_region else None
     _check_names(parameters, description, template)
-    return Choice(description, template)
+    return Choice(description, template, _mirror_axes(bundle, description) if parameters.tta else ())
+
+
+def _mirror_axes(bundle: Path, description: Description) -> tuple[int, ...]:
+    axes = mirror_axes(bundle, description.dimensions or 3)
+    if not axes:
+        raise InputError(
+            f"Test-time augmentation is not for the model '{description.title}'.",
+            "It was not trained on mirrored images, so showing it mirrors would make its result worse.",
+            "Leave test-time augmentation off, or choose another model.",
+        )
+    return axes
 
 
 def _check_names(parameters: SegmentParameters, description: Description, template: RegionTemplate | None) -> None:

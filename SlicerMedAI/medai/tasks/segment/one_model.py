@@ -11,8 +11,8 @@ from medai.bundles.prediction import Prediction, to_labelmap
 from medai.engine.inputs import check_contrast, fit_inputs
 from medai.engine.ladder import Ladder
 from medai.engine.locate import locate
-from medai.engine.mirrors import Axes, left_right_axis, mirrors, tells_sides_apart
-from medai.engine.regions import Block, Canvas, keep
+from medai.engine.mirrors import Mirrors, left_right_axis, mirrors, tells_sides_apart
+from medai.engine.regions import Block, Canvas, keep, prefixes
 from medai.errors import GeometryError
 from medai.result import Labelmap
 from medai.tasks.life import Life, Part
@@ -24,11 +24,10 @@ from medai.volume import Region, Volume, crop
 
 @dataclass(frozen=True)
 class _Pass:
-    """One run of the network over one image: which part of the job it is, and in which mirror."""
+    """One run of the network over one image: which part of the job it is, and in which mirrors."""
 
     part: Part
-    axes: Axes = ()
-    last: bool = True
+    seen: Mirrors = ((),)
 
 
 class OneModel:
@@ -51,7 +50,9 @@ class OneModel:
         self.parameters = parameters
         self.description = choice.description
         self.template = choice.template
+        self.mirror_axes = choice.mirror_axes
         self.ladder = ladder
+        self._in_regions: tuple[Region, ...] = ()
 
     def load(self) -> None:
         """Have the model in memory."""
@@ -64,7 +65,7 @@ class OneModel:
         if not self.pipeline.planar and self.template is None and not self.parameters.regions:
             self.ladder.prepare_ahead(fit_inputs(volumes, self.description.channels, lambda _: None))
 
-    def labelmaps(self, volumes: tuple[Volume, ...], part: Part) -> list[Labelmap]:
+    def labelmaps(self, volumes: tuple[Volume, ...], part: Part) -> tuple[list[Labelmap], Labelmap | None]:
         """The structures found in one image: once, or once for every mirror.
 
         Parameters
@@ -73,11 +74,22 @@ class OneModel:
             One per input of the model.
         part : Part
             Of the job.
+
+        Returns
+        -------
+        voters : list of Labelmap
+            One, or one for every mirror.
+        casting : Labelmap or None
+            Of two voters: what the mean of their outputs gives, which decides where they disagree.
         """
         volumes = fit_inputs(volumes, self.description.channels, self.life.tell)
-        regions = self._regions(volumes)
-        chosen = self._mirrors(volumes[0])
-        return [self._labelmap(volumes, regions, _Pass(part.of(n, len(chosen)), axes)) for n, axes in enumerate(chosen)]
+        regions = self._in_regions = self._regions(volumes)
+        chosen = self._mirrors(volumes)
+        passes = [(axes,) for axes in chosen] + ([chosen] if len(chosen) == 2 else [])
+        found = [
+            self._labelmap(volumes, regions, _Pass(part.of(n, len(passes)), seen)) for n, seen in enumerate(passes)
+        ]
+        return found[: len(chosen)], found[len(chosen)] if len(found) > len(chosen) else None
 
     def _regions(self, volumes: tuple[Volume, ...]) -> tuple[Region, ...]:
         if self.template is None:
@@ -99,24 +111,25 @@ class OneModel:
             for warning in self.description.warnings(part):
                 self.life.tell(warning)
 
-    def _mirrors(self, volume: Volume) -> tuple[Axes, ...]:
+    def _mirrors(self, volumes: tuple[Volume, ...]) -> Mirrors:
         if not self.parameters.tta:
             return ((),)
-        axes = set(range(2 if self.pipeline.planar else 3))
+        axes = set(self.mirror_axes)
         if tells_sides_apart(self.description.segments):
-            axes -= {left_right_axis(self.ladder.model_affine((volume,)))}
+            seen = tuple(_first_slice(volume) for volume in volumes) if self.pipeline.planar else volumes
+            axes -= {left_right_axis(self.ladder.model_affine(seen))}
             self.life.tell("The model tells left from right, so the image was not mirrored from left to right.")
         return mirrors(sorted(axes))
 
     def _labelmap(self, volumes: tuple[Volume, ...], regions: tuple[Region, ...], this: _Pass) -> Labelmap:
         name = f"{volumes[0].name} segmentation"
         if not regions:
-            return replace(self._keep(self._labels(volumes, this), ""), name=name)
+            return replace(self._labels(volumes, this), name=name)
         canvas = Canvas(volumes[0], regions)
         for number, region in enumerate(regions):
             block = region.slices(volumes[0])
             one = replace(this, part=this.part.of(number, len(regions)))
-            canvas.paste(self._keep(self._inside(volumes, block, one), canvas.prefixes[number]), region, number)
+            canvas.paste(self._inside(volumes, block, one), region, number)
         return replace(canvas.labelmap(name), name=name)
 
     def _inside(self, volumes: tuple[Volume, ...], block: Block, this: _Pass) -> Labelmap:
@@ -158,24 +171,25 @@ class OneModel:
     def _predict(self, volumes: tuple[Volume, ...], this: _Pass, block: Block | None) -> Prediction:
         life, part = self.life, this.part
         life.at("Preparing" if part.index == 0 else life.working, part.index, part.count)
-        prediction = self.ladder.predict(volumes, this.axes, block, self._on_window(part))
+        prediction = self.ladder.predict(volumes, this.seen, block, self._on_window(part))
         life.at("Finishing" if part.index + 1 == part.count else life.working, part.index + 1, part.count)
         return prediction
 
     def _on_window(self, part: Part) -> Callable[[int, int], None]:
         return lambda done, total: self.life.at_window(part, done, total)
 
-    def _keep(self, labelmap: Labelmap, prefix: str) -> Labelmap:
+    def kept(self, labelmap: Labelmap) -> Labelmap:
+        """Of a labelmap only the segments that were chosen, by their own name or that of their region."""
         wanted = self.parameters.segments
         if wanted is None:
             return labelmap
-        names = {name.casefold() for name in wanted}
-        kept = {
-            segment.name
-            for segment in labelmap.segments
-            if {segment.name.casefold(), f"{prefix} {segment.name}".casefold()} & names
-        }
-        return keep(labelmap, kept)
+        sides = ("", *prefixes(self._in_regions))
+        names = {f"{side} {name}".strip().casefold() for side in sides for name in wanted}
+        return keep(labelmap, {segment.name for segment in labelmap.segments if segment.name.casefold() in names})
+
+
+def _first_slice(volume: Volume) -> Volume:
+    return crop(volume, (slice(0, 1), slice(0, volume.shape[1]), slice(0, volume.shape[2])))
 
 
 def _part(image: Volume, region: Region) -> Volume:

@@ -34,8 +34,9 @@ class SegmentParameters(TaskParameters):
         What computes the network: ``"auto"`` (the fastest that was measured to agree with PyTorch on this computer),
         ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
     tta : bool
-        Test-time augmentation: segment the image mirrored in every way as well, and let the results vote. Costs
-        eight times the time (four in 2D) and adds an uncertainty volume.
+        Test-time augmentation: segment the image mirrored in every way the model was trained on as well, and let the
+        results vote. Takes as many times longer, up to eight, and adds an uncertainty volume. For models that were
+        trained on mirrored images only.
     ensemble : tuple of Path
         Folders of further models of the same structures that vote with the first; adds an uncertainty volume.
 

@@ -70,7 +70,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
         if n + 1 < len(frames):
             models[0].prepare_ahead(frames[n + 1])
         found.append(_one(models, images, Part(n, len(frames))))
-    provenance = life.provenance(choices[0].description, parameters, models[0].ladder.device)
+    provenance = life.provenance([choice.description for choice in choices], parameters, models[0].ladder.device)
     if not isinstance(inputs, Series):
         return Result(found[0], provenance)
     summary = volumes_over_frames(inputs, [items[0] for items in found])
@@ -78,12 +78,16 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
 
 
 def _one(models: list[OneModel], images: tuple[Volume, ...], part: Part) -> _Items:
-    labelmaps = [
-        labelmap for n, model in enumerate(models) for labelmap in model.labelmaps(images, part.of(n, len(models)))
-    ]
-    if len(labelmaps) == 1:
-        return labelmaps[0], volumes(labelmaps[0])
-    winner, disagreement = vote(labelmaps)
-    winner = replace(winner, name=labelmaps[0].name)
+    voters: list[Labelmap] = []
+    casting = None
+    for n, model in enumerate(models):
+        labelmaps, casting = model.labelmaps(images, part.of(n, len(models)))
+        voters += labelmaps
+    if len(voters) == 1:
+        found = models[0].kept(voters[0])
+        return found, volumes(found)
+    winner, disagreement = vote(voters, casting if len(models) == 1 else None)
+    # Not before the vote: what is not kept would count as background.
+    winner = replace(models[0].kept(winner), name=voters[0].name)
     name = f"{images[0].name} uncertainty"
     return winner, volumes(winner), Volume(np.ascontiguousarray(disagreement), winner.affine, name)
