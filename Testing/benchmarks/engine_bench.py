@@ -76,17 +76,18 @@ def whole_job(name: str) -> Row:
             for way, action in {"eager": eager, **ways}.items():
                 if way != "eager":
                     action()  # the second job on an image is the warm one
-                began = time.perf_counter()
-                labels[way] = action()
-                seconds[way] = time.perf_counter() - began
+                seconds[way], labels[way] = _timed(action)
+            best = min(ways, key=seconds.__getitem__)
+            over = seconds[best] / _forward_passes(name, loaded, pipeline, volume, best)
     parts = [
         f"{way} {seconds['eager'] / seconds[way]:.2f} ({seconds[way]:.1f} s, labels "
         f"{np.mean(labels[way] == labels['eager']):.3%})"
         for way in ways
     ]
-    best = max(seconds["eager"] / seconds[way] for way in ways)
+    ratio = seconds["eager"] / seconds[best]
     what = f"{name}, warm: MONAI's inferer in eager PyTorch ({seconds['eager']:.1f} s) over a whole job"
-    return Row(what, "; ".join(parts), f"fastest >= {goal}", best >= goal)
+    value = f"{'; '.join(parts)}; the fastest over its own forward passes {over:.2f}"
+    return Row(what, value, f"fastest >= {goal}, over passes <= 1.10", ratio >= goal and over <= 1.10)
 
 
 def cold_start(name: str = "UNet") -> Row:
@@ -177,6 +178,26 @@ def _eager(name: str, pipeline: Any, volume: Volume) -> Callable[[], Any]:
             return inferer(image, pipeline.network).argmax(1)[0].numpy().T.astype(np.uint8)
 
     return action
+
+
+def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    result = action()
+    return time.perf_counter() - began, result
+
+
+def _forward_passes(name: str, loaded: Any, pipeline: Any, volume: Volume, backend: str) -> float:
+    """Seconds that the network alone takes for the job's windows."""
+    import torch
+
+    batch = loaded.prepared.get(pipeline, (volume,))
+    image = batch[pipeline.image_key(batch)].as_tensor()
+    network = loaded.fastest(pipeline, backend).network(image, lambda: None)
+    window = image[(slice(None), slice(None), *(slice(0, n) for n in ROI))].contiguous()
+    count = 1 if name == "DenseNet121" else pipeline.count_windows(batch)
+    with torch.inference_mode():
+        network(window)
+        return _timed(lambda: [network(window) for _ in range(count)])[0]
 
 
 def _watched(command: list[str]) -> tuple[float, int]:
