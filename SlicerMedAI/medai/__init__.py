@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from medai.jobs.job import Job
     from medai.progress import Progress
     from medai.result import Labelmap, Result
+    from medai.training_api import evaluate, train
     from medai.volume import Region, Series, Volume
 
 __version__ = "0.1.0"
@@ -29,9 +30,11 @@ __all__ = [
     "Result",
     "Series",
     "Volume",
+    "evaluate",
     "models",
     "prepare",
     "segment",
+    "train",
 ]
 
 # Looked up when first used, so that importing medai costs nothing in a panel that is only being opened.
@@ -47,6 +50,8 @@ _HOMES = {
     "models": "medai.api",
     "prepare": "medai.api",
     "segment": "medai.api",
+    "evaluate": "medai.training_api",
+    "train": "medai.training_api",
 }
 
 

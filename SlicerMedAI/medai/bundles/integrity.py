@@ -122,7 +122,10 @@ def read_pins(root: Path) -> dict[str, str]:
 
 
 def write_pins(root: Path) -> Path:
-    """Write ``SHA256SUMS`` for every file of the bundle but itself; hidden and cache files are left out."""
+    """Write ``SHA256SUMS`` for every file of the bundle but itself.
+
+    Left out are hidden and cache files, and what a training or evaluation leaves in ``runs`` and ``eval``.
+    """
     lines = [f"{file_hash(root / name)}  {name}\n" for name in sorted(_all_files(root))]
     path = root / PINS
     partial = root / f"{PINS}.part"
@@ -142,7 +145,8 @@ def write_pins(root: Path) -> Path:
 def _all_files(root: Path) -> set[str]:
     names = set()
     for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+        passing = ("__pycache__", *(("runs", "eval") if Path(folder) == root else ()))
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in passing]
         for file in files:
             name = (Path(folder) / file).relative_to(root).as_posix()
             if not file.startswith(".") and name not in (PINS, f"{PINS}.part"):

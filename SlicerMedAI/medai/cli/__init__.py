@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import medai
-from medai.cli import demo, models, segment
+from medai.cli import demo, evaluate, models, segment, train
 
 app = typer.Typer(
     name="medai",
@@ -22,6 +22,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("segment")(segment.command)
+app.command("train")(train.command)
+app.command("evaluate")(evaluate.command)
 app.command("demo")(demo.command)
 app.add_typer(models.app, name="models")
 

@@ -1,0 +1,48 @@
+"""``medai evaluate``: how good is a model?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medai.cli.outcome import EXIT_CODES, errors, guarded, output
+from medai.cli.progress import Listener
+from medai.cli.train import print_scores, rows
+
+_HELP = """Measure how good a model is on DATA, which is anything 'medai train' learns from. The output folder gets a
+table of the cases (cases.csv), a summary with 95 % intervals (summary.json) and a page to read (report.html)."""
+
+
+def command(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or folder of a bundle.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Cases with references.")],
+    *,
+    target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the report goes.")],
+    split: Annotated[str, typer.Option(help="training, validation or test; all cases by default.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="What DATA is, when it is not recognised.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the scores.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")] = False,
+) -> None:
+    """Replaced by `_HELP`: exit codes are part of it."""
+    with guarded(debug=debug):
+        from medai.training.data import read_data_list
+        from medai.training_api import evaluate
+
+        with Listener(errors(), quiet=quiet) as listener:
+            listener.begin(model)
+            listed = read_data_list(data.expanduser(), kind)
+            result = evaluate(model, listed, target, split=split, device=device, on_progress=listener)
+        if as_json:
+            record = {"output": str(target), "scores": rows(result.table)}
+            output().print(json.dumps({**record, "provenance": result.provenance.attributes()}, default=str))
+        elif not quiet:
+            output().print(f"{model}: {target / 'report.html'}")
+            print_scores(result.table)
+
+
+command.__doc__ = f"{_HELP}\n\n{EXIT_CODES}"

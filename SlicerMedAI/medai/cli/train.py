@@ -1,0 +1,138 @@
+"""``medai train``: from data to a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medai.cli.outcome import EXIT_CODES, errors, guarded, output
+from medai.cli.progress import Listener
+from medai.errors import InputError
+from medai.result import Table
+
+_HELP = """Train a model: DATA is a folder of images with label maps or sorted into classes, a dataset.json, a MONAI
+data list, a CSV table, or a MedMNIST .npz file. The result is a MONAI bundle that medai and 'python -m monai.bundle
+run' use.
+
+A training that was stopped or killed goes on when the same command is given again."""
+
+
+def command(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="What to learn from.")],
+    *,
+    task: Annotated[str, typer.Option("--task", help="segment, classify or denoise.")],
+    target: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="Folder of the model to make.")],
+    parameters: Annotated[
+        Path | None, typer.Option("--parameters", metavar="FILE", help="Hyper-parameters in YAML.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter, such as epochs=50. Repeat for several."),
+    ] = None,
+    kind: Annotated[str, typer.Option("--kind", help="What DATA is, when it is not recognised.")] = "auto",
+    validation: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the cases to validate with, when DATA is not divided.")
+    ] = 0.2,
+    modality: Annotated[str, typer.Option(help="DICOM modality of the images: MR, CT, US, DX...")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Go on without the cases that the check finds unusable.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew where there is a model already.")] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Train no further: make a model of the best weights until now.")
+    ] = False,
+    licence: Annotated[str, typer.Option("--license", help="Of the model's weights.")] = "Not stated",
+    data_licence: Annotated[
+        Path | None, typer.Option("--data-license", metavar="FILE", help="Text on the terms of the data.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the scores.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")] = False,
+) -> None:
+    """Replaced by `_HELP`: exit codes are part of it."""
+    with guarded(debug=debug):
+        from medai.training_api import train
+
+        choices: dict[str, Any] = {"licence": licence}
+        if data_licence is not None:
+            choices["data_licence"] = _text(data_licence)
+        with Listener(errors(), quiet=quiet) as listener:
+            listener.begin(target.name)
+            result = train(
+                _read(data, kind),
+                task,
+                target,
+                parameters=_chosen(parameters, settings or []),
+                on_progress=listener,
+                validation=validation,
+                skip_bad=skip_bad,
+                overwrite=overwrite,
+                finish=finish,
+                modality=modality,
+                device=device,
+                **choices,
+            )
+        tables = [item for item in result.items if isinstance(item, Table)]
+        if as_json:
+            record = {"output": str(target), "provenance": result.provenance.attributes()}
+            output().print(json.dumps(record | {table.name: rows(table) for table in tables}, default=str))
+        elif not quiet:
+            output().print(f"{target.name}: {target}")
+            for table in tables:
+                if table.name == "scores":
+                    print_scores(table)
+
+
+command.__doc__ = f"{_HELP}\n\n{EXIT_CODES}"
+
+
+def rows(table: Table) -> list[dict[str, object]]:
+    """The table's rows by column title, for programs."""
+    return [dict(zip(table.columns, row, strict=True)) for row in zip(*table.columns.values(), strict=True)]
+
+
+def print_scores(table: Table) -> None:
+    """Print every metric with its interval."""
+    for row in rows(table):
+        name = f"{row['Metric']} {row['Label']}".strip()
+        output().print(
+            f"  {name:32} {row['Value']:9.3f}  ({row['Low']:.3f} to {row['High']:.3f}, {row['Cases']} cases)"
+        )
+
+
+def _read(data: Path, kind: str) -> Any:
+    from medai.training.data import read_data_list
+
+    return read_data_list(data.expanduser(), kind)
+
+
+def _chosen(file: Path | None, settings: list[str]) -> dict[str, object]:
+    import yaml
+
+    from medai.training.parameters import TrainingParameters
+
+    chosen = {} if file is None else TrainingParameters.read(file).plain()
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(
+                f"'{setting}' is no setting of a hyper-parameter.", "", "Write it as name=value, such as epochs=50."
+            )
+        try:
+            chosen[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(
+                f"'{value}' cannot be used for '{name}'.", "It is not written correctly.", "Lists are [1, 2, 3]."
+            ) from error
+    return chosen
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"'{path}' cannot be read as text.", "", "Check the name.", details=repr(error)) from error

@@ -1,0 +1,61 @@
+"""What keeps a training within bounds: a penalty on large weights, a limit to the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from ignite.engine import Engine
+from monai.engines import IterationEvents
+from monai.utils.enums import CommonKeys
+from torch.nn import Parameter
+
+
+class SparsePenalty:
+    """Adds the sum of the absolute weights to the loss (L1 regularisation); biases and norms are left out.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        Of the network.
+    factor : float
+        Weight of the sum.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], factor: float) -> None:
+        self.parameters = [parameter for parameter in parameters if parameter.ndim > 1]
+        self.factor = factor
+
+    def attach(self, engine: Engine) -> None:
+        """Called by MONAI's engines."""
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        output = engine.state.output
+        output[CommonKeys.LOSS] = output[CommonKeys.LOSS] + self.factor * sum(p.abs().sum() for p in self.parameters)
+
+
+class GradientLimit:
+    """Scales the gradient down to a largest norm.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        Of the network.
+    largest : float
+        Norm over all parameters together.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], largest: float) -> None:
+        self.parameters = list(parameters)
+        self.largest = largest
+
+    def attach(self, engine: Engine) -> None:
+        """Called by MONAI's engines."""
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        scaler = getattr(engine, "scaler", None) or getattr(engine, "scaler_", None)
+        if scaler is not None:
+            scaler.unscale_(engine.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.largest)

@@ -1,0 +1,138 @@
+"""The bundle's folder while and after a training: prepared before, completed after. Never imports torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medai.bundles import integrity
+from medai.errors import InputError, WriteError
+from medai.training.data import DataList, write_monai_list
+
+RUNS = "runs"
+CHECKPOINT = f"{RUNS}/checkpoint.pt"
+DATALIST = f"{RUNS}/datalist.json"
+HISTORY = f"{RUNS}/history.json"
+PARAMETERS = f"{RUNS}/parameters.yaml"
+WEIGHTS = "models/model.pt"
+_OURS = ("configs", "models", "docs", RUNS, "eval", "LICENSE", integrity.PINS)
+
+
+def prepare(root: Path, configs: Mapping[str, Mapping[str, Any]], data: DataList, *, overwrite: bool) -> bool:
+    """Make the folder, or find that it holds this very training, unfinished.
+
+    Parameters
+    ----------
+    root : Path
+        Of the bundle.
+    configs : mapping
+        Content by name in ``configs/``.
+    data : DataList
+        Divided.
+    overwrite : bool
+        Remove what another training left there.
+
+    Returns
+    -------
+    bool
+        Whether an unfinished training goes on.
+
+    Raises
+    ------
+    InputError
+        When the folder holds something else.
+    WriteError
+        When it cannot be written to.
+    """
+    texts = {name: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for name, content in configs.items()}
+    try:
+        if root.exists() and any(root.iterdir()) and not overwrite:
+            _check_same(root, texts, data)
+            return (root / CHECKPOINT).is_file()
+        for name in _OURS if root.is_dir() else ():
+            place = root / name
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+        for folder in ("configs", "models", "docs", RUNS):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (root / "configs" / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WriteError(
+            f"The model's folder '{root}' cannot be prepared.",
+            f"The computer reports: {error.strerror or error}.",
+            "Choose another folder.",
+            details=repr(error),
+        ) from error
+    write_monai_list(data, root / DATALIST)
+    return False
+
+
+def _check_same(root: Path, texts: Mapping[str, str], data: DataList) -> None:
+    if integrity.is_pinned(root):
+        raise InputError(
+            f"There is a finished model in '{root}' already.",
+            "It would be replaced.",
+            "Choose another folder, or ask for it to be overwritten (--overwrite).",
+        )
+    old = root / DATALIST
+    same = all(_text(root / "configs" / name) == text for name, text in texts.items()) and old.is_file()
+    if same:
+        fresh = old.with_name("datalist.new.json")
+        write_monai_list(data, fresh)
+        same = _text(fresh) == _text(old)
+        fresh.unlink()
+    if not same:
+        raise InputError(
+            f"The folder '{root}' is not empty.",
+            "What it holds is not this training: the data, the parameters or the program have changed since.",
+            "Choose another folder, or ask for it to be overwritten (--overwrite).",
+        )
+
+
+def history(root: Path) -> list[dict[str, float]]:
+    """Rows of the training so far, one per epoch."""
+    path = root / HISTORY
+    return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
+
+
+def complete(root: Path, *, card: str, licence: str, data_licence: str) -> None:
+    """Write what belongs to the weights, and pin every file.
+
+    Raises
+    ------
+    WriteError
+        When the disk is full or read-only.
+    """
+    name = root.name
+    try:
+        (root / "docs").mkdir(exist_ok=True)
+        (root / "docs" / "README.md").write_text(card, encoding="utf-8")
+        (root / "docs" / "data_license.txt").write_text(f"{data_licence.strip()}\n", encoding="utf-8")
+        (root / "LICENSE").write_text(_licence(name, licence), encoding="utf-8")
+        (root / CHECKPOINT).unlink(missing_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"The model '{name}' is trained, but not all of its files could be written.",
+            f"The computer reports: {error.strerror or error}.",
+            "Free some space and give the same command again.",
+            details=repr(error),
+        ) from error
+    integrity.write_pins(root)
+
+
+def _licence(name: str, licence: str) -> str:
+    return (
+        f"{name}\n\nLicence of the trained weights (models/model.pt): {licence}\n\n"
+        "They were made from data with a licence of their own, see docs/data_license.txt. They come without warranty\n"
+        "of any kind. This is not a medical device.\n"
+    )
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None

@@ -1,0 +1,273 @@
+"""What a person may choose of a training: one typed dataclass with ranges, read from and written to YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from medai.errors import InputError, WriteError
+from medai.tasks.parameters import wrong
+
+NETWORKS = ("auto", "unet", "dynunet", "segresnet", "densenet121", "resnet18", "autoencoder")
+LOSSES = ("auto", "cross_entropy", "focal", "dice", "dice_ce", "mse", "l1", "ssim")
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "one_cycle", "poly")
+NORMALIZATIONS = ("auto", "none", "zscore", "percentile", "ct_window")
+AUGMENTATIONS = ("flip", "affine", "elastic", "intensity", "noise", "blur", "bias_field", "low_resolution")
+
+
+def _number(default: float, low: float, high: float, *, above: bool = False) -> Any:
+    return field(default=default, metadata={"range": (low, high), "above": above})
+
+
+def _choice(default: str, known: tuple[str, ...]) -> Any:
+    return field(default=default, metadata={"known": known})
+
+
+def _numbers(low: float, high: float, counts: tuple[int, ...], default: Any = None) -> Any:
+    return field(default=default, metadata={"each": (low, high), "counts": counts})
+
+
+@dataclass(frozen=True)
+class TrainingParameters:
+    """Hyper-parameters.
+
+    Parameters
+    ----------
+    epochs : int
+        Times every training case is seen.
+    batch_size : int
+        Cases per step, of all processes together.
+    network : str
+        One of `NETWORKS`; ``"auto"`` takes what suits the task.
+    width : int
+        Channels of the first layer; 0 takes what suits the network.
+    patch_size : tuple of int, or None
+        Voxels along each axis that the network sees at once; the windows of the trained model are as large. For
+        classification, the size every image is brought to. None takes it from the data.
+    spacing : tuple of float, or None
+        mm along each axis that volumes are resampled to; None takes the median of the data. Not for 2D pictures.
+    normalization : str
+        One of `NORMALIZATIONS`; ``"auto"`` is a window for CT, percentiles and z-score for MR, percentiles otherwise.
+    window : (float, float)
+        Lowest and highest Hounsfield unit of ``"ct_window"``.
+    augmentation : tuple of str, or None
+        Which of `AUGMENTATIONS`; None takes what suits the task, an empty tuple none.
+    noise : float
+        Of a denoiser: strongest Rician noise in its training, as a share of the image's range; every share below it
+        is as likely.
+    loss : str
+        One of `LOSSES`; ``"auto"`` is Dice with cross entropy, cross entropy, or L1, after the task.
+    class_weights : str or tuple of float
+        ``"none"``, ``"balanced"`` (by the inverse frequency of each class), or a weight per class.
+    weighted_sampling : bool
+        Draw cases of rare classes more often.
+    optimizer : str
+        One of `OPTIMIZERS`.
+    learning_rate : float
+        Highest of the schedule.
+    momentum : float
+        Of SGD (Nesterov's when above 0).
+    weight_decay : float
+        L2 regularisation (decoupled with AdamW).
+    l1 : float
+        Weight of the sum of the absolute weights in the loss.
+    schedule : str
+        One of `SCHEDULES`.
+    dropout : float
+        Share of activations left out.
+    gradient_clip : float
+        Largest norm of the gradient; 0 for no limit.
+    patience : int
+        Validations without a better score until the training ends early; 0 for never.
+    validate_every : int
+        Epochs from one validation to the next.
+    ema : float
+        Momentum of the exponential moving average of the weights, which then is validated and kept; 0 for none.
+    amp : bool
+        Mixed precision on a GPU.
+    seed : int
+    workers : int
+        Processes that prepare cases; their number does not change the result.
+    cache : float
+        Share of the cases kept in memory, prepared up to the first random step.
+
+    Raises
+    ------
+    InputError
+        Names the value that cannot be used, and what can.
+    """
+
+    epochs: int = _number(100, 1, 100_000)
+    batch_size: int = _number(2, 1, 4096)
+    network: str = _choice("auto", NETWORKS)
+    width: int = _number(0, 0, 512)
+    patch_size: tuple[int, ...] | None = _numbers(8, 1024, (2, 3))
+    spacing: tuple[float, ...] | None = _numbers(0.01, 100, (3,))
+    normalization: str = _choice("auto", NORMALIZATIONS)
+    window: tuple[float, ...] = _numbers(-10_000, 100_000, (2,), (-1000.0, 1000.0))
+    augmentation: tuple[str, ...] | None = None
+    noise: float = _number(0.15, 0, 1, above=True)
+    loss: str = _choice("auto", LOSSES)
+    class_weights: str | tuple[float, ...] = "none"
+    weighted_sampling: bool = False
+    optimizer: str = _choice("adamw", OPTIMIZERS)
+    learning_rate: float = _number(0.001, 0, 10, above=True)
+    momentum: float = _number(0.9, 0, 0.999)
+    weight_decay: float = _number(0.01, 0, 1)
+    l1: float = _number(0.0, 0, 1)
+    schedule: str = _choice("one_cycle", SCHEDULES)
+    dropout: float = _number(0.0, 0, 0.95)
+    gradient_clip: float = _number(0.0, 0, 1e6)
+    patience: int = _number(0, 0, 100_000)
+    validate_every: int = _number(1, 1, 100_000)
+    ema: float = _number(0.0, 0, 0.999)
+    amp: bool = True
+    seed: int = _number(0, 0, 2**31 - 1)
+    workers: int = _number(0, 0, 64)
+    cache: float = _number(1.0, 0, 1)
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            object.__setattr__(self, each.name, _checked(each, getattr(self, each.name)))
+        if self.window[0] >= self.window[1]:
+            raise wrong("window", self.window, "It is the lowest and the highest value, in this order")
+        if self.patch_size and self.spacing and len(self.patch_size) != len(self.spacing):
+            raise wrong("spacing", self.spacing, "Pictures with a patch size of two numbers have no spacing")
+
+    @classmethod
+    def of(cls, given: Mapping[str, object]) -> TrainingParameters:
+        """From names and values; what is left out keeps its default.
+
+        Raises
+        ------
+        InputError
+            When a name is unknown or a value cannot be used.
+        """
+        known = [each.name for each in fields(cls)]
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise InputError(
+                f"'{unknown[0]}' cannot be chosen for a training.",
+                f"What can be chosen is: {', '.join(known)}.",
+                "Correct the name, or leave it out.",
+            )
+        return cls(**given)  # type: ignore[arg-type]  # checked in __post_init__
+
+    @classmethod
+    def read(cls, path: Path) -> TrainingParameters:
+        """From a YAML (or JSON) file of names and values.
+
+        Raises
+        ------
+        InputError
+            When the file cannot be read, or a name or value in it cannot be used.
+        """
+        import yaml
+
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(
+                f"The parameters in '{path.name}' cannot be read.",
+                "There is no such file, or it is not written in YAML.",
+                "Check its name and content; every line is 'name: value'.",
+                details=repr(error),
+            ) from error
+        if not isinstance(content, Mapping):
+            raise InputError(
+                f"The parameters in '{path.name}' cannot be read.",
+                "The file does not hold names with values.",
+                "Write every line as 'name: value'.",
+            )
+        return cls.of({str(name): value for name, value in content.items()})
+
+    def write(self, path: Path) -> None:
+        """To a YAML file that `read` reads.
+
+        Raises
+        ------
+        WriteError
+            When it cannot be written.
+        """
+        import yaml
+
+        try:
+            path.write_text(yaml.safe_dump(self.plain(), sort_keys=False), encoding="utf-8")
+        except OSError as error:
+            raise WriteError(
+                f"The parameters cannot be written to '{path}'.",
+                f"The computer reports: {error.strerror or error}.",
+                "Choose another place.",
+            ) from error
+
+    def plain(self) -> dict[str, object]:
+        """Names and values as JSON and YAML can hold them."""
+        values = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def changed(self) -> dict[str, object]:
+        """Those that are not the default."""
+        default = TrainingParameters().plain()
+        return {name: value for name, value in self.plain().items() if value != default[name]}
+
+
+def _checked(each: dataclasses.Field[Any], value: object) -> object:
+    name, about = each.name, each.metadata
+    if "known" in about:
+        if not isinstance(value, str) or value not in about["known"]:
+            raise wrong(name, value, f"It is one of: {', '.join(about['known'])}")
+        return value
+    if "range" in about:
+        return _in_range(name, value, about["range"], whole=isinstance(each.default, int), above=about["above"])
+    if "each" in about:
+        return None if value is None and each.default is None else _tuple(each, value)
+    if name == "augmentation":
+        return _augmentation(value)
+    if name == "class_weights":
+        return _class_weights(value)
+    if isinstance(each.default, bool) and not isinstance(value, bool):
+        raise wrong(name, value, "It is True or False")
+    return value
+
+
+def _in_range(name: str, value: object, limits: tuple[float, float], *, whole: bool, above: bool = False) -> float:
+    low, high = limits
+    fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    if fits:
+        number = float(value)  # type: ignore[arg-type]  # a Real
+        fits = math.isfinite(number) and low <= number <= high and not (above and number == low)
+    if not fits:
+        kind = "a whole number" if whole else "a number"
+        limits_in_words = f"above {low:g} and at most {high:g}" if above else f"from {low:g} to {high:g}"
+        raise wrong(name, value, f"It is {kind} {limits_in_words}")
+    return int(value) if whole else float(value)  # type: ignore[call-overload, arg-type, no-any-return]
+
+
+def _tuple(each: dataclasses.Field[Any], value: object) -> tuple[float, ...]:
+    (low, high), counts = each.metadata["each"], each.metadata["counts"]
+    whole = each.name == "patch_size"
+    if not isinstance(value, (list, tuple)) or len(value) not in counts:
+        raise wrong(each.name, value, f"It is a list of {' or '.join(map(str, counts))} numbers")
+    return tuple(_in_range(each.name, one, (low, high), whole=whole) for one in value)
+
+
+def _augmentation(value: object) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or not all(one in AUGMENTATIONS for one in value):
+        raise wrong("augmentation", value, f"It is a list of any of: {', '.join(AUGMENTATIONS)}")
+    return tuple(str(one) for one in value)
+
+
+def _class_weights(value: object) -> str | tuple[float, ...]:
+    if isinstance(value, str) and value in ("none", "balanced"):
+        return value
+    if not isinstance(value, (list, tuple)) or not value:
+        raise wrong("class_weights", value, "It is 'none', 'balanced', or a list with a weight for every class")
+    return tuple(_in_range("class_weights", one, (0, 1e6), whole=False) for one in value)

@@ -1,0 +1,30 @@
+"""All configurations of a bundle at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medai.training.recipe.inference import evaluate_config, inference_config
+from medai.training.recipe.metadata import metadata_config
+from medai.training.recipe.plan import Plan
+from medai.training.recipe.training import training_config
+
+
+def bundle_configs(plan: Plan, *, data_source: str, licence: str) -> dict[str, dict[str, Any]]:
+    """Configurations by file name, without ``configs/``.
+
+    Parameters
+    ----------
+    plan : Plan
+    data_source : str
+        What a person calls the data.
+    licence : str
+        Of the weights.
+    """
+    configs = {
+        "metadata.json": metadata_config(plan, data_source=data_source, licence=licence),
+        "train.json": training_config(plan),
+        "inference.json": inference_config(plan),
+        "evaluate.json": evaluate_config(plan),
+    }
+    return {name: config for name, config in configs.items() if config}

@@ -1,0 +1,112 @@
+"""``metadata.json``: what the model is for, what it takes and gives."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from medai.bundles.labels import color
+from medai.training.recipe.networks import stride_of
+from medai.training.recipe.plan import Plan
+
+Config = dict[str, Any]
+_SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+_VERBS = {"segment": "Segmentation", "classify": "Classification", "denoise": "Denoising"}
+_PACKAGES = {"monai_version": "monai", "pytorch_version": "torch", "numpy_version": "numpy"}
+
+
+def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
+    """Metadata of a plan's bundle.
+
+    Parameters
+    ----------
+    data_source : str
+        What a person calls the data.
+    licence : str
+        Of the weights.
+    """
+    names = list(plan.classes.values())
+    named = f" of {', '.join(names)}" if names and len(names) <= 8 else ""
+    kind = "picture" if plan.dimensions == 2 else "volume"
+    title = plan.name.replace("_", " ").capitalize()
+    own: Config = {"title": title, "task": plan.task, "modality": plan.modality}
+    if plan.task == "segment":
+        own["segments"] = [
+            {"label": n, "name": name, "color": list(color(n - 1))} for n, name in enumerate(names, start=1)
+        ]
+    if plan.parameters.spacing is not None and plan.task == "segment":
+        own["expects"] = {"spacing_mm": [min(plan.parameters.spacing) / 2, max(plan.parameters.spacing) * 2]}
+    return {
+        "schema": _SCHEMA,
+        "version": "1.0.0",
+        "changelog": {"1.0.0": "First release."},
+        **{key: _version(package) for key, package in _PACKAGES.items()},
+        "required_packages_version": {"pytorch-ignite": _version("pytorch-ignite")},
+        "name": title,
+        "task": f"{_VERBS[plan.task]}{named}",
+        "description": f"A {plan.parameters.network} for the {_VERBS[plan.task].lower()}{named} in a {kind}.",
+        "authors": "Trained with medai",
+        "copyright": "See LICENSE",
+        "license": licence,
+        "data_source": data_source,
+        "data_type": "nifti" if plan.plain_files else "any image",
+        "image_classes": f"{plan.channels} channel(s)" + (f", {plan.modality}" if plan.modality else ""),
+        "intended_use": "Research. Not a medical device; not for diagnosis.",
+        "references": [],
+        "network_data_format": {"inputs": {"image": _input(plan)}, "outputs": {"pred": _output(plan, names)}},
+        "medai": own,
+    }
+
+
+def _input(plan: Plan) -> Config:
+    return {
+        "type": "image",
+        "format": "magnitude",
+        "modality": plan.modality or "n/a",
+        "num_channels": plan.channels,
+        "spatial_shape": _shape(plan),
+        "dtype": "float32",
+        "value_range": [],
+        "is_patch_data": plan.task != "classify",
+        "channel_def": {str(n): "image" if plan.channels == 1 else f"channel {n}" for n in range(plan.channels)},
+    }
+
+
+def _output(plan: Plan, names: list[str]) -> Config:
+    if plan.task == "classify":
+        return {
+            "type": "probabilities",
+            "format": "classes",
+            "num_channels": plan.outputs,
+            "spatial_shape": [1, plan.outputs],
+            "dtype": "float32",
+            "value_range": [0, 1],
+            "is_patch_data": False,
+            "channel_def": {str(n): name for n, name in enumerate(names)},
+        }
+    segments = plan.task == "segment"
+    return {
+        "type": "image",
+        "format": "segmentation" if segments else "magnitude",
+        "num_channels": plan.outputs,
+        "spatial_shape": _shape(plan),
+        "dtype": "float32",
+        "value_range": [],
+        "is_patch_data": True,
+        "channel_def": {str(n): name for n, name in enumerate(["background", *names])}
+        if segments
+        else {str(n): "image" for n in range(plan.outputs)},
+    }
+
+
+def _shape(plan: Plan) -> list[Any]:
+    if plan.task == "classify":
+        return list(plan.patch)
+    return [f"{step}*n" for step in stride_of(plan.parameters.network, plan.patch)]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package).partition("+")[0]
+    except PackageNotFoundError:
+        return "0"

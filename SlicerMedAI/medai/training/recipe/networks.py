@@ -1,0 +1,144 @@
+"""Networks by name, as configurations of MONAI's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Config = dict[str, Any]
+_LEVELS = 4
+_DEFAULT_WIDTH = {"unet": 16, "dynunet": 16, "segresnet": 8, "densenet121": 32, "resnet18": 24, "autoencoder": 16}
+_CLASSIFIERS = ("resnet18", "densenet121")
+FITTING = {
+    "segment": ("dynunet", "unet", "segresnet"),
+    "classify": _CLASSIFIERS,
+    "denoise": ("unet", "dynunet", "segresnet", "autoencoder"),
+}
+"""Which networks can be trained for which task; the first is taken when nothing is said."""
+
+
+def default_network(task: str) -> str:
+    """What is taken when a person says nothing."""
+    return FITTING[task][0]
+
+
+def smallest_edge(network: str) -> int:
+    """Voxels along an edge below which nothing is left of an image inside the network."""
+    return 32 if network == "densenet121" else 8
+
+
+def halvings(patch: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Strides of each level of an encoder: an axis is halved while at least 4 voxels are left of it."""
+    strides: list[tuple[int, ...]] = []
+    left = list(patch)
+    for _ in range(_LEVELS - 1):
+        stride = tuple(2 if size >= 8 else 1 for size in left)
+        if max(stride) == 1:
+            break
+        left = [size // step for size, step in zip(left, stride, strict=True)]
+        strides.append(stride)
+    return strides
+
+
+def stride_of(network: str, patch: tuple[int, ...]) -> tuple[int, ...]:
+    """What every axis of the patch must be a multiple of."""
+    if network == "segresnet":
+        return (8,) * len(patch)
+    if network in _CLASSIFIERS:
+        return (1,) * len(patch)
+    total = [1] * len(patch)
+    for stride in halvings(patch):
+        total = [size * step for size, step in zip(total, stride, strict=True)]
+    return tuple(total)
+
+
+def network(
+    name: str,
+    patch: tuple[int, ...],
+    channels: int,
+    outputs: int,
+    *,
+    width: int,
+    dropout: float,
+    norm: str = "instance",
+) -> Config:
+    """Configuration of one network.
+
+    Parameters
+    ----------
+    name : str
+        One of `medai.training.parameters.NETWORKS` but ``"auto"``.
+    patch : tuple of int
+        What it sees at once; tells its dimensions and how often it can be halved.
+    channels, outputs : int
+        Of the image, and of the result (classes for a classifier).
+    width : int
+        Channels of the first layer; 0 for the usual number.
+    dropout : float
+    norm : str
+        ``"instance"`` makes each image's own contrast not matter; ``"batch"`` keeps it, where the result depends on it.
+    """
+    width = width or _DEFAULT_WIDTH[name]
+    dimensions = len(patch)
+    if name == "resnet18":
+        return _resnet18(patch, channels, outputs, width)
+    if name == "densenet121":
+        return {
+            "_target_": "DenseNet121",
+            "spatial_dims": dimensions,
+            "in_channels": channels,
+            "out_channels": outputs,
+            "init_features": width,
+            "growth_rate": max(width // 2, 4),
+            "dropout_prob": dropout,
+        }
+    common = {"spatial_dims": dimensions, "in_channels": channels, "out_channels": outputs}
+    if name == "segresnet":
+        return {"_target_": "SegResNet", **common, "init_filters": width, "dropout_prob": dropout or None} | {
+            "norm": "batch" if norm == "batch" else ["GROUP", {"num_groups": min(width, 8)}]
+        }
+    strides = halvings(patch)
+    widths = [width * 2**level for level in range(len(strides) + 1)]
+    if name == "dynunet":
+        return _dynunet(common, widths, strides, dropout, norm)
+    kind = {"unet": "UNet", "autoencoder": "AutoEncoder"}[name]
+    residual = {"num_res_units": 2, "norm": norm, "dropout": dropout}
+    if kind == "AutoEncoder":
+        # Its strides belong to every layer, the first one too.
+        return {"_target_": kind, **common, "channels": widths[1:], "strides": _plain(strides), **residual}
+    return {"_target_": kind, **common, "channels": widths, "strides": _plain(strides), **residual}
+
+
+def _dynunet(common: Config, widths: list[int], strides: list[tuple[int, ...]], dropout: float, norm: str) -> Config:
+    dimensions = common["spatial_dims"]
+    return {
+        "_target_": "DynUNet",
+        **common,
+        "kernel_size": [3] * len(widths),
+        "strides": [[1] * dimensions, *map(list, strides)],
+        "upsample_kernel_size": [list(stride) for stride in strides],
+        "filters": widths,
+        "norm_name": [norm.upper(), {"affine": True}],
+        "act_name": ["leakyrelu", {"negative_slope": 0.01, "inplace": True}],
+        **({"dropout": dropout} if dropout else {}),
+    }
+
+
+def _resnet18(patch: tuple[int, ...], channels: int, outputs: int, width: int) -> Config:
+    # Small pictures would be gone after the strides that were made for large ones.
+    small = max(patch) < 96
+    return {
+        "_target_": "ResNet",
+        "block": "basic",
+        "layers": [2, 2, 2, 2],
+        "block_inplanes": [width, 2 * width, 4 * width, 8 * width],
+        "spatial_dims": len(patch),
+        "n_input_channels": channels,
+        "num_classes": outputs,
+        "conv1_t_size": 3 if small else 7,
+        "conv1_t_stride": 1 if small else 2,
+        "no_max_pool": small,
+    }
+
+
+def _plain(strides: list[tuple[int, ...]]) -> list[Any]:
+    return [stride[0] if len(set(stride)) == 1 else list(stride) for stride in strides]

@@ -1,0 +1,275 @@
+"""What follows from the data: how large, how many channels and classes, which steps suit them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from medai.errors import InputError
+from medai.training.data import DataList, DataReport
+from medai.training.data.item import TRAINING, ArrayReference
+from medai.training.parameters import TrainingParameters
+from medai.training.recipe.networks import FITTING, default_network, smallest_edge, stride_of
+
+TASKS = ("segment", "classify", "denoise")
+_LARGEST_PATCH = {2: 256, 3: 96}
+_LARGEST_PICTURE = {2: 224, 3: 64}
+_CONCERN_BYTES = 4  # a cached voxel
+_AUGMENTATION = {
+    "segment": ("flip", "affine", "intensity", "noise", "blur", "low_resolution"),
+    "classify": ("flip", "affine", "intensity", "noise"),
+    "denoise": ("flip",),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training, decided in every part.
+
+    Parameters
+    ----------
+    task : str
+        One of `TASKS`.
+    name : str
+        Of the model.
+    dimensions : int
+        2 for pictures, 3 for volumes.
+    channels : int
+        Of the image.
+    classes : mapping of int to str
+        Label values of the data with their names; for a segmentation without the background.
+    multi_label : bool
+        Whether the classes do not exclude each other.
+    modality : str
+        DICOM modality, ``""`` when unknown.
+    parameters : TrainingParameters
+        With nothing left to ``"auto"`` or None, but `spacing` of 2D pictures.
+    plain_files : bool
+        Whether MONAI's own reader reads all of the data.
+    counts : mapping of int to int
+        Voxels, or cases, per label value in the training part, where known.
+    """
+
+    task: str
+    name: str
+    dimensions: int
+    channels: int
+    classes: Mapping[int, str]
+    multi_label: bool
+    modality: str
+    parameters: TrainingParameters
+    plain_files: bool
+    counts: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the network's output."""
+        if self.task == "denoise":
+            return self.channels
+        return len(self.classes) + (1 if self.task == "segment" else 0)
+
+    @property
+    def patch(self) -> tuple[int, ...]:
+        """What the network sees at once."""
+        assert self.parameters.patch_size is not None
+        return self.parameters.patch_size
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """Weight of each output in the loss, mean 1; None for equal ones."""
+        wanted = self.parameters.class_weights
+        if wanted == "none" or self.task == "denoise":
+            return None
+        values = [0, *self.classes] if self.task == "segment" else list(self.classes)
+        if not isinstance(wanted, str):
+            if len(wanted) != len(values):
+                raise InputError(
+                    "The class weights do not fit the data.",
+                    f"There are {len(wanted)} weights and {len(values)} classes.",
+                    "Give one weight per class (for a segmentation, the background's first).",
+                )
+            return wanted
+        counts = [max(self.counts.get(value, 0), 1) for value in values]
+        raw = [sum(counts) / count for count in counts]
+        if self.task == "segment":  # voxels of the background outnumber all others by far more than they matter
+            raw = [math.sqrt(weight) for weight in raw]
+        return tuple(round(weight * len(raw) / sum(raw), 6) for weight in raw)
+
+
+def plan(
+    data: DataList, report: DataReport, task: str, parameters: TrainingParameters, *, name: str, modality: str = ""
+) -> Plan:
+    """Decide what parameters leave open, by what the check has found in the data.
+
+    Raises
+    ------
+    InputError
+        When the data do not fit the task, or the parameters the data.
+    """
+    if task not in TASKS:
+        raise InputError(f"There is no training for '{task}'.", "", f"Choose one of: {', '.join(TASKS)}.")
+    training = data.part(TRAINING)
+    if "image" not in report.images or not len(training):
+        raise InputError("There is nothing to train on.", "No case of the data is for training.", "Choose other data.")
+    image = report.images["image"]
+    if len(image.channels) != 1:
+        raise InputError(
+            "The images cannot be learned from together.",
+            f"Some have {image.channels[0]} channels, others {image.channels[-1]}.",
+            "Convert them all to grey or all to colour.",
+        )
+    dimensions = 2 if image.size[2].high == 1 else 3
+    modality = modality or ("CT" if image.minimum.median <= -900 else "")
+    counts = _counts(training, report, task)
+    return Plan(
+        task=task,
+        name=name,
+        dimensions=dimensions,
+        channels=image.channels[0],
+        classes=_classes(data, task, counts),
+        multi_label=task == "classify" and data.multi_label,
+        modality=modality,
+        parameters=_decided(parameters, task, dimensions, report, modality),
+        plain_files=_is_plain(data),
+        counts=counts,
+    )
+
+
+def _decided(
+    given: TrainingParameters, task: str, dimensions: int, report: DataReport, modality: str
+) -> TrainingParameters:
+    image = report.images["image"]
+    network = default_network(task) if given.network == "auto" else given.network
+    if network not in FITTING[task]:
+        raise InputError(
+            f"'{network}' cannot be used for 'network'.",
+            f"It is not made for the task '{task}'.",
+            f"Use one of: {', '.join(FITTING[task])}.",
+        )
+    spacing = given.spacing
+    if dimensions == 2:
+        spacing = None
+    elif spacing is None and task != "classify":
+        spacing = tuple(round(axis.median, 4) for axis in image.spacing)
+    patch = given.patch_size or _patch(task, dimensions, report, spacing, network)
+    if len(patch) != dimensions:
+        raise InputError(
+            f"'{given.patch_size}' cannot be used for 'patch_size'.",
+            f"The images have {dimensions} dimensions.",
+            f"Give {dimensions} numbers, or leave it out.",
+        )
+    if min(patch) < smallest_edge(network):
+        raise InputError(
+            f"'{network}' cannot be used for images of {' x '.join(map(str, patch))} voxels.",
+            f"It needs at least {smallest_edge(network)} along every edge.",
+            "Give a larger patch_size, or choose another network.",
+        )
+    step = stride_of(network, patch)
+    if task != "classify" and any(size % s for size, s in zip(patch, step, strict=True)):
+        raise InputError(
+            f"'{given.patch_size}' cannot be used for 'patch_size'.",
+            "The network halves it several times.",
+            f"Give multiples of {', '.join(map(str, step))}.",
+        )
+    norm = given.normalization
+    if norm == "auto":
+        norm = "ct_window" if modality == "CT" else "zscore" if dimensions == 3 and task != "denoise" else "percentile"
+    augmentation = given.augmentation
+    if augmentation is None:
+        augmentation = _AUGMENTATION[task]
+        if task == "segment" and dimensions == 3:
+            augmentation = (*augmentation, "elastic", *(("bias_field",) if modality in ("", "MR") else ()))
+    voxels = math.prod(axis.median for axis in image.size) * image.channels[0] * _CONCERN_BYTES
+    room = psutil.virtual_memory().total / 4
+    cache = min(given.cache, round(room / max(voxels * sum(report.cases.values()), 1), 3))
+    return dataclasses.replace(
+        given,
+        network=network,
+        patch_size=patch,
+        spacing=spacing,
+        normalization=norm,
+        augmentation=augmentation,
+        loss=_loss(given.loss, task),
+        cache=cache,
+    )
+
+
+def _loss(loss: str, task: str) -> str:
+    fitting = {
+        "segment": ("dice_ce", "dice", "cross_entropy", "focal"),
+        "classify": ("cross_entropy", "focal"),
+        "denoise": ("l1", "mse", "ssim"),
+    }[task]
+    if loss == "auto":
+        return fitting[0]
+    if loss not in fitting:
+        raise InputError(
+            f"'{loss}' cannot be used for 'loss'.",
+            f"A training for '{task}' cannot be judged by it.",
+            f"Use one of: {', '.join(fitting)}.",
+        )
+    return loss
+
+
+def _patch(
+    task: str, dimensions: int, report: DataReport, spacing: tuple[float, ...] | None, network: str
+) -> tuple[int, ...]:
+    """About the median image, in multiples of what the network needs, and no larger than memory allows."""
+    image = report.images["image"]
+    sizes = []
+    for axis in range(dimensions):
+        size = image.size[axis].median
+        sizes.append(size if spacing is None else size * image.spacing[axis].median / spacing[axis])
+    if task == "classify":
+        return (min(max(round(max(sizes)), 16), _LARGEST_PICTURE[dimensions]),) * dimensions
+    largest = _LARGEST_PATCH[dimensions]
+    patch = tuple(max(8, min(largest, int(size) // 8 * 8)) for size in sizes)
+    step = stride_of(network, patch)
+    return tuple(max(s, size // s * s) for size, s in zip(patch, step, strict=True))
+
+
+def _classes(data: DataList, task: str, counts: Mapping[int, int]) -> dict[int, str]:
+    if task == "denoise":
+        return {}
+    if task == "segment":
+        values = {value for value in (*counts, *data.label_names) if value > 0}
+        if not values or not any("label" in item.files for item in data):
+            raise InputError(
+                "A segmentation cannot be learned from these data.",
+                "They have no label maps.",
+                "Choose a folder with images and labels, or another task.",
+            )
+        return {value: data.label_names.get(value, f"label {value}") for value in sorted(values)}
+    if data.multi_label:
+        width = max((len(item.label) for item in data if isinstance(item.label, tuple)), default=0)
+        return {place: data.label_names.get(place, f"finding {place}") for place in range(width)}
+    values = {item.label for item in data if isinstance(item.label, int)} | set(data.label_names)
+    if len(values) < 2:
+        raise InputError(
+            "A classification cannot be learned from these data.",
+            "They have fewer than two classes.",
+            "Choose data with a class for every image, or another task.",
+        )
+    return {n: data.label_names.get(n, f"class {n}") for n in range(max(values) + 1)}
+
+
+def _counts(training: DataList, report: DataReport, task: str) -> dict[int, int]:
+    if task == "segment":
+        names = {name: value for value, name in training.label_names.items()}
+        return {names.get(name, int(name) if name.isdecimal() else 0): n for name, n in report.voxels.items()}
+    labels = [item.label for item in training]
+    found = [place for label in labels if isinstance(label, tuple) for place, value in enumerate(label) if value == 1]
+    return dict(Counter(found + [label for label in labels if isinstance(label, int)]))
+
+
+def _is_plain(data: DataList) -> bool:
+    sources = [source for item in data for files in item.files.values() for source in files]
+    return all(
+        not isinstance(source, ArrayReference) and Path(source).name.endswith((".nii", ".nii.gz")) for source in sources
+    )

@@ -1,0 +1,258 @@
+"""``train.json``: a whole training for MONAI's own engine, which ``python -m monai.bundle run`` repeats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medai.training.recipe.augmentation import augmentation
+from medai.training.recipe.inference import activation, inferer, network_def
+from medai.training.recipe.plan import Plan
+from medai.training.recipe.preprocessing import centring, geometry, keys_of, label_values, loading, scaling
+
+Config = dict[str, Any]
+_OWN = "medai.training.components"
+_PAIR = "$monai.handlers.from_engine(['pred', 'label'])"
+_STEPS = "$@epochs * len(@train#batches)"
+
+
+def training_config(plan: Plan) -> Config:
+    """The training of a plan."""
+    chosen = plan.parameters
+    tensors = [{"_target_": "EnsureTyped", "keys": keys_of(plan), "track_meta": False}]
+    if plan.task == "classify":
+        tensors.append({"_target_": "ToTensord", "keys": "label", "track_meta": False})
+    noise = {"_target_": "RandRicianNoised", "keys": "image", "prob": 1.0, "std": chosen.noise, "sample_std": True}
+    target = [{"_target_": "CopyItemsd", "keys": "image", "names": "label"}, noise] if plan.task == "denoise" else []
+    return {
+        "imports": [
+            "$import os",
+            f"$from {_OWN} import distributed",
+            f"$from {_OWN} import sampling",
+        ],
+        "bundle_root": ".",
+        "output_dir": "$@bundle_root + '/runs'",
+        "datalist": "$@output_dir + '/datalist.json'",
+        "weights": "$@bundle_root + '/models/model.pt'",
+        "seed": chosen.seed,
+        "epochs": chosen.epochs,
+        "batch_size": chosen.batch_size,
+        "learning_rate": chosen.learning_rate,
+        "val_interval": chosen.validate_every,
+        "patience": chosen.patience,
+        "num_workers": chosen.workers,
+        "cache_rate": chosen.cache,
+        "device_name": "auto",
+        "device": "$distributed.device(@device_name)",
+        "train_cases": _cases(plan, "training"),
+        "val_cases": _cases(plan, "validation"),
+        "network_def": network_def(plan),
+        "network": "$@network_def.to(@device)",
+        "loss": _loss(plan),
+        "optimizer": _optimizer(plan),
+        "lr_scheduler": _schedule(plan),
+        **(
+            {"ema": {"_target_": "ignite.handlers.EMAHandler", "model": "@network", "momentum": chosen.ema}}
+            if chosen.ema
+            else {}
+        ),
+        "kept_network": "$@ema.ema_model" if chosen.ema else "@network",
+        "preprocessing": [*loading(plan), *label_values(plan), *geometry(plan, keys_of(plan)), *scaling(plan)],
+        "augmentation": augmentation(plan),
+        "finishing": [*target, *centring(plan), *tensors],
+        "train": _train(plan),
+        "validate": _validate(plan),
+        "validation": {
+            "_target_": f"{_OWN}.validation.Validation",
+            "evaluator": "@validate#evaluator",
+            "network": "@kept_network",
+            "path": "@weights",
+            "every": "@val_interval",
+            "patience": "@patience",
+        },
+        "history": {
+            "_target_": f"{_OWN}.history.History",
+            "path": "$@output_dir + '/history.json'",
+            "evaluator": "@validate#evaluator",
+        },
+        "checkpoint": {
+            "_target_": f"{_OWN}.checkpoint.Checkpoint",
+            "path": "$@output_dir + '/checkpoint.pt'",
+            "parts": {
+                "network": "@network",
+                "optimizer": "@optimizer",
+                "lr_scheduler": "@lr_scheduler",
+                "validation": "@validation",
+                "history": "@history",
+                **({"ema": "@kept_network"} if chosen.ema else {}),
+            },
+        },
+        "initialize": [
+            "$monai.utils.set_determinism(seed=@seed)",
+            "$distributed.begin()",
+            "$os.makedirs(@output_dir, exist_ok=True)",
+        ],
+        "run": ["$@train#trainer.run() if @checkpoint.resume(@train#trainer) else None"],
+        "finalize": ["$distributed.end()"],
+    }
+
+
+def _cases(plan: Plan, part: str) -> Config:
+    needs = {"segment": "label", "classify": "label", "denoise": "image"}[plan.task]
+    return {
+        "_target_": f"{_OWN}.cases.cases",
+        "datalist": "@datalist",
+        "part": part,
+        "needs": needs,
+    }
+
+
+def _loader(dataset: str, **more: Any) -> Config:
+    return {
+        "_target_": "DataLoader",
+        "dataset": dataset,
+        "num_workers": "@num_workers",
+        "persistent_workers": "$@num_workers > 0",
+        # Forked from a process with threads, workers may hang; spawned, they work everywhere.
+        "multiprocessing_context": "$'spawn' if @num_workers else None",
+        **more,
+    }
+
+
+def _train(plan: Plan) -> Config:
+    chosen = plan.parameters
+    handlers: list[Any] = [{"_target_": f"{_OWN}.sampling.EpochSeed", "batches": "@train#batches"}]
+    if chosen.l1:
+        penalty = {"_target_": f"{_OWN}.restraint.SparsePenalty", "factor": chosen.l1}
+        handlers.append({**penalty, "parameters": "$@network.parameters()"})
+    if chosen.gradient_clip:
+        limit = {"_target_": f"{_OWN}.restraint.GradientLimit", "largest": chosen.gradient_clip}
+        handlers.append({**limit, "parameters": "$@network.parameters()"})
+    if chosen.ema:
+        handlers.append("@ema")
+    handlers.append(
+        {
+            "_target_": "LrScheduleHandler",
+            "lr_scheduler": "@lr_scheduler",
+            "print_lr": False,
+            "epoch_level": False,
+        }
+    )
+    # In this order: what is kept of an epoch is saved in its checkpoint.
+    curves = {"_target_": f"{_OWN}.curves.Curves", "log_dir": "@output_dir", "history": "@history"}
+    handlers += ["@validation", "@history", curves, "@checkpoint"]
+    return {
+        "dataset": {
+            "_target_": f"{_OWN}.sampling.EpochDataset",
+            "data": "@train_cases",
+            "transform": "$@preprocessing + @augmentation + @finishing",
+            "seed": "@seed",
+            "cache_rate": "@cache_rate",
+        },
+        "batches": {
+            "_target_": f"{_OWN}.sampling.EpochBatches",
+            "count": "$len(@train_cases)",
+            "batch_size": "@batch_size",
+            "seed": "@seed",
+            "weights": "$sampling.weights_by_class(@train_cases)"
+            if chosen.weighted_sampling and plan.task == "classify"
+            else None,
+            "rank": "$distributed.rank()",
+            "world": "$distributed.world()",
+        },
+        "dataloader": _loader("@train#dataset", batch_sampler="@train#batches"),
+        "handlers": handlers,
+        "trainer": {
+            "_target_": "SupervisedTrainer",
+            "max_epochs": "@epochs",
+            "device": "@device",
+            "train_data_loader": "@train#dataloader",
+            "network": "$distributed.shared(@network)",
+            "loss_function": "@loss",
+            "optimizer": "@optimizer",
+            "train_handlers": "@train#handlers",
+            "amp": f"${chosen.amp} and @device.type == 'cuda'",
+        },
+    }
+
+
+def _validate(plan: Plan) -> Config:
+    steps: list[Config] = []
+    metric: Config
+    if plan.task == "segment":
+        one_hot = {"_target_": "AsDiscreted", "to_onehot": plan.outputs}
+        steps = [{**one_hot, "keys": "pred", "argmax": True}, {**one_hot, "keys": "label"}]
+        metric = {"dice": {"_target_": "MeanDice", "include_background": False, "output_transform": _PAIR}}
+    elif plan.task == "classify":
+        steps = [{"_target_": "Activationsd", "keys": "pred", **activation(plan)}]
+        metric = {"auroc": {"_target_": f"{_OWN}.metrics.MeanAUROC", "multi_label": plan.multi_label}}
+    else:
+        metric = {"psnr": {"_target_": "PeakSignalToNoiseRatio", "max_val": 1.0, "output_transform": _PAIR}}
+    return {
+        "dataset": {
+            "_target_": f"{_OWN}.sampling.EpochDataset",
+            "data": "@val_cases",
+            "transform": "$@preprocessing + @finishing",
+            "seed": "@seed",
+            "cache_rate": "@cache_rate",
+        },
+        "dataloader": _loader("@validate#dataset", batch_size="@batch_size" if plan.task == "classify" else 1),
+        "inferer": inferer(plan),
+        "postprocessing": {"_target_": "Compose", "transforms": steps},
+        "evaluator": {
+            "_target_": "SupervisedEvaluator",
+            "_disabled_": "$len(@val_cases) == 0",
+            "device": "@device",
+            "val_data_loader": "@validate#dataloader",
+            "network": "@kept_network",
+            "inferer": "@validate#inferer",
+            "postprocessing": "@validate#postprocessing",
+            "key_val_metric": metric,
+            "amp": f"${plan.parameters.amp} and @device.type == 'cuda'",
+        },
+    }
+
+
+def _loss(plan: Plan) -> Config:
+    kind, weights = plan.parameters.loss, plan.weights
+    weight = None if weights is None else f"$torch.tensor({list(weights)}).to(@device)"
+    if plan.task == "classify":
+        own = {"_target_": f"{_OWN}.losses.FindingsLoss", "kind": kind, "multi_label": plan.multi_label}
+        return {**own, "weights": None if weights is None else list(weights)}
+    if plan.task == "denoise":
+        if kind == "ssim":
+            return {"_target_": f"{_OWN}.losses.Dissimilarity", "spatial_dims": plan.dimensions}
+        return {"_target_": {"l1": "torch.nn.L1Loss", "mse": "torch.nn.MSELoss"}[kind]}
+    common: Config = {"to_onehot_y": True, "weight": weight}
+    dice: Config = {"softmax": True, "batch": True}
+    return {
+        "dice_ce": {"_target_": "DiceCELoss", **common, **dice},
+        "dice": {"_target_": "DiceLoss", **common, **dice},
+        "cross_entropy": {"_target_": "DiceCELoss", **common, **dice, "lambda_dice": 0.0},
+        "focal": {"_target_": "FocalLoss", **common, "use_softmax": True},
+    }[kind]
+
+
+def _optimizer(plan: Plan) -> Config:
+    chosen = plan.parameters
+    config: Config = {"params": "$@network.parameters()", "lr": "@learning_rate", "weight_decay": chosen.weight_decay}
+    if chosen.optimizer == "sgd":
+        momentum = {"momentum": chosen.momentum, "nesterov": chosen.momentum > 0}
+        return {"_target_": "torch.optim.SGD", **config, **momentum}
+    return {"_target_": {"adam": "torch.optim.Adam", "adamw": "torch.optim.AdamW"}[chosen.optimizer], **config}
+
+
+def _schedule(plan: Plan) -> Config:
+    home = "torch.optim.lr_scheduler"
+    config: Config = {"optimizer": "@optimizer"}
+    return {
+        "constant": {"_target_": f"{home}.ConstantLR", **config, "factor": 1.0, "total_iters": 1},
+        "cosine": {"_target_": f"{home}.CosineAnnealingLR", **config, "T_max": _STEPS},
+        "one_cycle": {
+            "_target_": f"{home}.OneCycleLR",
+            **config,
+            "max_lr": "@learning_rate",
+            "total_steps": _STEPS,
+            "pct_start": 0.15,
+        },
+        "poly": {"_target_": f"{home}.PolynomialLR", **config, "total_iters": _STEPS, "power": 0.9},
+    }[plan.parameters.schedule]

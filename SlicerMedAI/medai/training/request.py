@@ -1,0 +1,90 @@
+"""What a person asks for when they train or evaluate a model. Picklable, and made without importing torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medai.errors import InputError
+from medai.tasks.parameters import TaskParameters, one_of, wrong
+from medai.training.data import DataList
+from medai.training.parameters import TrainingParameters
+
+TASKS = ("segment", "classify", "denoise")
+_NO_LICENCE = "Not stated. Ask whoever gave you the data before you share the model."
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRequest(TaskParameters):
+    """One training.
+
+    Parameters
+    ----------
+    data : DataList
+        What to learn from.
+    task : str
+        One of `TASKS`.
+    parameters : TrainingParameters
+        How to learn.
+    validation : float
+        Share of the cases to validate with, where the data are not divided yet; 0 trains on all.
+    skip_bad : bool
+        Go on without the cases that the check says nobody should train with.
+    overwrite : bool
+        Begin anew where there is a model or another training.
+    finish : bool
+        Train no further: make a complete model of the best weights of a training that was stopped.
+    modality : str
+        DICOM modality of the images (``"MR"``, ``"CT"``, ``"US"``...), where it is known.
+    licence : str
+        Of the model's weights.
+    data_licence : str
+        Of the data, for ``docs/data_license.txt``.
+    """
+
+    data: DataList = field(default_factory=lambda: DataList(()))
+    task: str = "segment"
+    parameters: TrainingParameters = field(default_factory=TrainingParameters)
+    validation: float = 0.2
+    skip_bad: bool = False
+    overwrite: bool = False
+    finish: bool = False
+    modality: str = ""
+    licence: str = "Not stated"
+    data_licence: str = _NO_LICENCE
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("task", self.task, TASKS)
+        if self.finish and self.overwrite:
+            raise wrong("finish", self.finish, "What is finished cannot begin anew")
+        if not len(self.data):
+            raise InputError("There is nothing to train on.", "The data list is empty.", "Choose other data.")
+
+    def as_text(self) -> dict[str, str]:
+        """What was chosen, by name."""
+        chosen = {"device": self.device, "task": self.task, "data": self.data.name}
+        return chosen | {name: str(value) for name, value in self.parameters.changed().items()}
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationRequest(TaskParameters):
+    """One evaluation.
+
+    Parameters
+    ----------
+    data : DataList
+        Cases with references.
+    split : str
+        Which part of them: ``"training"``, ``"validation"``, ``"test"``, or ``""`` for all.
+    folder : Path
+        Where the report goes.
+    """
+
+    data: DataList = field(default_factory=lambda: DataList(()))
+    split: str = ""
+    folder: Path = Path("evaluation")
+
+    def as_text(self) -> dict[str, str]:
+        """What was chosen, by name."""
+        return {"device": self.device, "data": self.data.name, "split": self.split or "all cases"}

@@ -1,0 +1,187 @@
+"""Train a model: check and divide the data, write the bundle's configurations, run them, and judge what came out."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medai.bundles.description import describe
+from medai.engine.devices import Device, choose_device
+from medai.engine.memory import is_out_of_memory
+from medai.errors import InputError, JobError, MedAIError, OutOfMemoryError
+from medai.jobs.job import Job
+from medai.progress import Report
+from medai.result import Result
+from medai.tasks.life import Life
+from medai.training import folder
+from medai.training.card import model_card
+from medai.training.data import DataList, DataReport, check, split, without_bad_items
+from medai.training.data.item import TRAINING, VALIDATION
+from medai.training.data.report import with_digests
+from medai.training.evaluation import Evaluation
+from medai.training.judge import judge, scores
+from medai.training.recipe import bundle_configs, plan
+from medai.training.request import TrainingRequest
+from medai.training.sheet import write_sheet
+from medai.training.watch import STAGE, Watch, curves
+
+if TYPE_CHECKING:
+    from medai.engine.loaded import LoadedModels
+
+
+def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
+    """Train a model; a training that was interrupted goes on when it is asked for again.
+
+    Parameters
+    ----------
+    job : Job
+        Its ``bundle`` is the folder to make, its parameters those of a `TrainingRequest`.
+    report : callable
+        Hears of progress; may raise `medai.errors.JobCancelled`. What was best until then is in the folder.
+    loaded : LoadedModels
+        Runs the trained model on the validation cases.
+
+    Returns
+    -------
+    Result
+        A table and a chart of the training, and a table of the model's scores.
+
+    Raises
+    ------
+    MedAIError
+        With what happened, why, and what to do.
+    """
+    request = TrainingRequest.of(job.parameters)
+    life = Life(job, report, STAGE)
+    root = Path(job.bundle)
+    data, checked = _divided(request, report)
+    device = _device(request.device)
+    life.tell(device.reason)
+    chosen = plan(data, checked, request.task, request.parameters, name=root.name, modality=request.modality)
+    configs = bundle_configs(chosen, data_source=data.name, licence=request.licence)
+    goes_on = folder.prepare(root, configs, data, overwrite=request.overwrite)
+    request.parameters.write(root / folder.PARAMETERS)
+    if goes_on:
+        life.tell("An unfinished training was found in the folder and goes on.")
+    if not request.finish:
+        _run(root, device.name, report)
+    elif not (root / folder.WEIGHTS).is_file():
+        raise InputError(
+            "There is nothing to finish yet.",
+            f"The training in '{root}' has not been through its first validation.",
+            "Let it go on: give the same command without --finish.",
+        )
+    rows = folder.history(root)
+    life.at("Judging the model")
+    found = _judged(root, data, report, loaded, device)
+    card = model_card(chosen, data, rows, None if found is None else found.summary, describe(root))
+    folder.complete(root, card=card, licence=request.licence, data_licence=request.data_licence)
+    table, plot = curves(rows)
+    judged = () if found is None else (scores(found),)
+    return Result((table, plot, *judged), life.provenance([describe(root)], request, device))
+
+
+def _divided(request: TrainingRequest, report: Report) -> tuple[DataList, DataReport]:
+    found = check(request.data, report=report)
+    if found.bad and not request.skip_bad:
+        first = next(problem for problem in found.problems if problem.blocking)
+        raise InputError(
+            f"{len(found.bad)} of {len(request.data)} cases should not be trained with.",
+            f"The first is '{first.name}': {first.message}",
+            "Correct the data, or ask to go on without these cases (--skip-bad).",
+            details=str(found),
+        )
+    data = without_bad_items(with_digests(request.data, found), found)
+    if not data.is_split or not len(data.part(VALIDATION)):
+        data = split(data, validation=request.validation, seed=request.parameters.seed)
+    if not len(data.part(TRAINING)):
+        raise InputError("There is nothing to train on.", "No case of the data is for training.", "Choose other data.")
+    return data, found
+
+
+def _device(requested: str) -> Device:
+    device = choose_device(requested)
+    if device.name == "mps" and requested == "auto":
+        return Device("cpu", "CPU: Apple's GPU lacks what a training needs")
+    return device
+
+
+def _run(root: Path, device: str, report: Report) -> None:
+    """What ``python -m monai.bundle run --config_file configs/train.json`` does, watched."""
+    from monai.bundle import ConfigParser
+    from monai.utils import set_determinism
+
+    from medai.training.components import distributed
+
+    parser = ConfigParser()
+    parser.read_config(str(root / "configs" / "train.json"))
+    parser["bundle_root"] = str(root)
+    parser["device_name"] = device
+    part = parser.get_parsed_content
+    try:
+        with _quiet():
+            part("initialize")
+            if find_spec("matplotlib") is not None:
+                write_sheet(root, part("train#dataset"))
+            Watch(report, part("train#trainer"), part("validate#evaluator"), part("history"))
+            part("run")
+    except Exception as error:
+        raise _explained(error) from error
+    finally:
+        set_determinism(None)
+        distributed.end()
+        del parser, part
+        gc.collect()
+
+
+def _explained(error: BaseException) -> MedAIError:
+    """What a person asked for or can mend, under what MONAI made of it on its way up."""
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
+        chain.append(inner)
+    known = next((each for each in chain if isinstance(each, MedAIError)), None)
+    if known is not None:
+        return known
+    details = "".join(traceback.format_exception(error))
+    if is_out_of_memory(error):
+        return OutOfMemoryError(
+            "The computer ran out of memory during the training.",
+            "The network, with as many cases of this size at once, needs more than is free.",
+            "Choose a smaller patch_size, batch_size or width; the training then begins anew.",
+            details=details,
+        )
+    said = str(chain[-1]).strip().splitlines() or [type(chain[-1]).__name__]
+    return JobError(
+        "The training stopped.",
+        f"It says: {said[0][:300].rstrip('.')}.",
+        "Check the data and the parameters; if they are as they should be, report this with the log.",
+        details=details,
+    )
+
+
+def _judged(root: Path, data: DataList, report: Report, loaded: LoadedModels, device: Device) -> Evaluation | None:
+    held_out = data.part(VALIDATION)
+    if not len(held_out):
+        return None
+    return judge(root, held_out, report, loaded, device=device.name, split="validation", backend="torch")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Engines log every step; here a person is told in other ways."""
+    logger = logging.getLogger("ignite")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)  # what goes wrong is raised, and told in a person's words
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

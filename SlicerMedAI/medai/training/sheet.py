@@ -1,0 +1,83 @@
+"""A contact sheet of what the network will see: the training's own cases, prepared as its configuration says."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medai.training.components.files import replace_file
+
+SHEET = "runs/contact_sheet.png"
+_COLUMNS = 6
+_INCHES = 1.6
+_MOST_VALUES = 8
+
+
+def write_sheet(root: Path, dataset: Any, *, count: int = 24) -> Path:
+    """Draw cases of the first epochs; label maps lie over them as outlines, classes stand below.
+
+    Parameters
+    ----------
+    root : Path
+        The bundle's folder.
+    dataset : EpochDataset
+        Of the training.
+    count : int
+        How many cases; few cases come several times, each time changed otherwise.
+
+    Returns
+    -------
+    Path
+        The PNG file, ``runs/contact_sheet.png``.
+
+    Raises
+    ------
+    WriteError
+        When it cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = math.ceil(count / _COLUMNS)
+    figure = Figure(figsize=(_COLUMNS * _INCHES, rows * _INCHES * 1.15), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place in range(rows * _COLUMNS):
+        axes = figure.add_subplot(rows, _COLUMNS, place + 1)
+        axes.set_axis_off()
+        if place >= count:
+            continue
+        sample = dataset[len(dataset) + place]
+        sample = sample[0] if isinstance(sample, list) else sample
+        _draw(axes, np.asarray(sample["image"])[0], sample.get("label"))
+        axes.text(0, 1, str(sample.get("name", "")), fontsize=5, transform=axes.transAxes, va="bottom")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    path = root / SHEET
+    replace_file(path, lambda file: file.write(content.getvalue()))
+    return path
+
+
+def _draw(axes: Any, image: NDArray[Any], label: Any) -> None:
+    values = np.zeros(0) if label is None else np.asarray(label)
+    if values.shape[1:] == image.shape:
+        shown, outline = _fullest(image, values[0])
+        axes.imshow(shown, cmap="gray")
+        if outline.any():
+            axes.contour(outline > 0, levels=[0.5], colors="#ffb000", linewidths=0.8)
+        return
+    axes.imshow(_fullest(image, np.zeros_like(image))[0], cmap="gray")
+    axes.set_title(", ".join(f"{value:g}" for value in values.ravel()[:_MOST_VALUES]), fontsize=7)
+
+
+def _fullest(image: NDArray[Any], label: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The slice with most of the label; the middle one without any."""
+    if image.ndim == 2:
+        return image.T, label.T
+    marked = (label > 0).sum(axis=(0, 1))
+    k = int(marked.argmax()) if marked.any() else image.shape[2] // 2
+    return image[:, :, k].T, label[:, :, k].T

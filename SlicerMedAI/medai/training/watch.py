@@ -1,0 +1,73 @@
+"""A person watches a training: where it stands, how it went, and a way to stop it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from ignite.engine import Engine, Events
+
+from medai.progress import Progress, Report
+from medai.result import Plot, Table
+from medai.training.components.history import History
+
+STAGE = "Training"
+_UNSPOKEN = ("epoch", "learning_rate")
+
+
+class Watch:
+    """Tells of every step of a training, and lets it be stopped at any.
+
+    Parameters
+    ----------
+    report : callable
+        May raise `medai.errors.JobCancelled`.
+    trainer : Engine
+    evaluator : Engine or None
+    history : History
+        Attached to the trainer already.
+    """
+
+    def __init__(self, report: Report, trainer: Engine, evaluator: Engine | None, history: History) -> None:
+        self._report, self._trainer, self._history = report, trainer, history
+        self._clock = time.monotonic()
+        self._first: int | None = None
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._step)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, self._epoch)
+        if evaluator is not None:
+            evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._validating)
+
+    def _step(self, engine: Engine) -> None:
+        if self._first is None:
+            self._first = engine.state.iteration - 1
+        self._tell()
+
+    def _validating(self, _: Engine) -> None:
+        self._tell()
+
+    def _epoch(self, engine: Engine) -> None:
+        row = self._history.rows[-1]
+        said = [f"{_title(name)} {value:.4f}" for name, value in row.items() if name not in _UNSPOKEN]
+        self._tell(f"Epoch {engine.state.epoch} of {engine.state.max_epochs}: {', '.join(said)}")
+
+    def _tell(self, note: str = "") -> None:
+        state = self._trainer.state
+        total = state.max_epochs * state.epoch_length
+        done = state.iteration
+        spent = time.monotonic() - self._clock
+        new = done - (self._first or 0)
+        eta = spent / new * (total - done) if new >= 2 and spent >= 1 else None
+        self._report(Progress(STAGE, done, total, spent, eta, note))
+
+
+def curves(rows: Sequence[dict[str, float]]) -> tuple[Table, Plot]:
+    """A training's history as a table and as a chart of its loss and scores over epochs."""
+    titles = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {_title(name): tuple(row.get(name, float("nan")) for row in rows) for name in titles}
+    table = Table(columns, "training")
+    drawn = tuple(_title(name) for name in titles if name not in _UNSPOKEN)
+    return table, Plot(table, _title("epoch"), drawn, "epoch", "loss, score", "training")
+
+
+def _title(name: str) -> str:
+    return {"learning_rate": "Learning rate", "auroc": "AUROC", "psnr": "PSNR (dB)"}.get(name, name.capitalize())

@@ -1,0 +1,215 @@
+"""From data and parameters to configurations."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from medai.bundles import trust
+from medai.errors import InputError
+from medai.training.data import DataItem, DataList, check, read_data_list, split
+from medai.training.parameters import AUGMENTATIONS, TrainingParameters
+from medai.training.recipe import Plan, bundle_configs, plan
+from medai.training.recipe.augmentation import augmentation
+from medai.training.recipe.inference import network_def
+from medai.training.recipe.networks import FITTING
+
+
+@pytest.fixture
+def plan_for(bright_balls, bright_spots):
+    """A plan for the small data of a task."""
+
+    def make(task: str, **chosen) -> Plan:
+        data = split(read_data_list(bright_spots if task == "classify" else bright_balls))
+        return plan(data, check(data), task, TrainingParameters.of({"width": 4, **chosen}), name="a_model")
+
+    return make
+
+
+@pytest.fixture
+def spots_in_two_dimensions(tmp_path):
+    """Pictures with label maps that mark with 255."""
+    import SimpleITK as sitk
+
+    rng = np.random.default_rng(0)
+    for n in range(4):
+        mask = np.zeros((40, 48), np.uint8)
+        mask[10:20, 12 + n : 24] = 255
+        for kind, array in (
+            ("images", (rng.integers(0, 80, mask.shape) + mask // 2).astype(np.uint8)),
+            ("masks", mask),
+        ):
+            (tmp_path / "us" / kind).mkdir(parents=True, exist_ok=True)
+            sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / "us" / kind / f"p_{n}.png"))
+    return tmp_path / "us"
+
+
+def steps(config) -> list[str]:
+    return [step["_target_"].rpartition(".")[2] for step in config if isinstance(step, dict)]
+
+
+@pytest.mark.parametrize(
+    ("task", "name"), [(task, name) for task, names in FITTING.items() for name in names], ids="-".join
+)
+def test_every_network_takes_its_patch(plan_for, task, name):
+    edge = 32 if name == "densenet121" else 16
+    dimensions = 2 if task == "classify" else 3
+    made = plan_for(task, network=name, patch_size=[edge] * dimensions, dropout=0.1)
+    network = ConfigParser({"network": network_def(made)}).get_parsed_content("network").eval()
+    with torch.inference_mode():
+        out = network(torch.zeros(2, 1, *made.patch))
+    expected = (2, 2) if task == "classify" else (2, made.outputs, *made.patch)
+    assert tuple(out.shape) == expected
+    assert name == "resnet18" or any("Dropout" in type(module).__name__ for module in network.modules())
+
+
+def test_a_network_for_another_task_is_refused_with_those_that_fit(plan_for):
+    with pytest.raises(InputError, match="'resnet18' cannot be used") as refused:
+        plan_for("segment", network="resnet18")
+    assert "dynunet, unet, segresnet" in refused.value.remedy
+
+
+def test_a_loss_for_another_task_is_refused_with_those_that_fit(plan_for):
+    with pytest.raises(InputError, match="'dice' cannot be used for 'loss'"):
+        plan_for("classify", loss="dice")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"patch_size": [16, 16]}, "3 dimensions"),
+        ({"patch_size": [18, 16, 16]}, "halves it"),
+        ({"class_weights": [1.0]}, "1 weights and 2 classes"),
+    ],
+)
+def test_parameters_that_do_not_fit_the_data_are_refused(plan_for, chosen, message):
+    with pytest.raises(InputError, match=message):
+        bundle_configs(plan_for("segment", **chosen), data_source="", licence="")
+
+
+def test_pictures_too_small_for_a_network_are_told(plan_for):
+    with pytest.raises(InputError, match="needs at least 32"):
+        plan_for("classify", network="densenet121")
+
+
+@pytest.mark.parametrize("loss", ["dice_ce", "dice", "cross_entropy", "focal"])
+def test_every_loss_of_a_segmentation_is_lower_for_the_truth(plan_for, loss):
+    config = bundle_configs(plan_for("segment", loss=loss, class_weights="balanced"), data_source="", licence="")
+    parser = ConfigParser({**config["train.json"], "device": "$torch.device('cpu')"})
+    function = parser.get_parsed_content("loss")
+    label = (torch.arange(64).reshape(1, 1, 4, 4, 4) % 3 == 0).float()
+    logits = torch.cat([1 - label, label], 1) * 20 - 10
+    assert function(logits, label) < 0.1 < function(-logits, label)
+
+
+def test_balanced_weights_follow_from_the_counts(plan_for):
+    made = plan_for("classify", class_weights="balanced")
+    assert made.weights == (1.0, 1.0)
+    rare = dataclasses.replace(made, counts={0: 90, 1: 10})
+    assert rare.weights[1] / rare.weights[0] == pytest.approx(9, rel=1e-4)
+    assert sum(rare.weights) == pytest.approx(2, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_every_augmentation_changes_the_image_and_keeps_the_patch(plan_for, name):
+    made = plan_for("segment", patch_size=[16, 16, 16], augmentation=[name])
+    config = augmentation(made)
+    for step in config:
+        if "prob" in step:
+            step["prob"] = 1.0
+    transform = ConfigParser({"all": {"_target_": "Compose", "transforms": config}}).get_parsed_content("all")
+    plain = ConfigParser({"all": {"_target_": "Compose", "transforms": config[:2]}}).get_parsed_content("all")
+    image = torch.rand(1, 20, 20, 20)
+    case = {"image": image, "label": (image > 0.9).float()}
+    done, cut = (each.set_random_state(seed=4)(case)[0] for each in (transform, plain))
+    assert done["image"].shape == done["label"].shape == (1, 16, 16, 16)
+    assert set(np.unique(done["label"])) <= {0, 1}
+    assert done["image"].shape != cut["image"].shape or not torch.allclose(
+        done["image"].as_tensor(), cut["image"].as_tensor()
+    )
+
+
+def test_pictures_are_not_turned_to_axes_they_do_not_have(spots_in_two_dimensions):
+    data = split(read_data_list(spots_in_two_dimensions), validation=0.25)
+    made = plan(data, check(data), "segment", TrainingParameters(), name="lesion")
+    configs = bundle_configs(made, data_source="", licence="")
+    assert made.dimensions == 2
+    assert made.patch == (48, 40)
+    for name in ("train.json", "inference.json"):
+        assert not {"Orientationd", "Spacingd"} & set(steps_in(configs[name])), name
+
+
+def steps_in(config) -> list[str]:
+    pre = config["preprocessing"]
+    return steps(pre["transforms"] if isinstance(pre, dict) else pre)
+
+
+def test_label_values_that_are_not_counted_from_1_are_numbered_anew(spots_in_two_dimensions, tmp_path):
+    import medai
+
+    chosen = {"epochs": 20, "width": 4, "batch_size": 1, "learning_rate": 0.01, "augmentation": ["flip"]}
+    chosen["validate_every"] = 10
+    result = medai.train(
+        spots_in_two_dimensions, "segment", tmp_path / "lesion", parameters=chosen, in_process=True, device="cpu"
+    )
+    metadata = json.loads((tmp_path / "lesion" / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    assert [segment["label"] for segment in metadata["medai"]["segments"]] == [1]
+    dice = result.items[2].columns["Value"][0]
+    assert dice > 0.7
+
+
+def test_volumes_are_turned_and_resampled_alike_in_training_and_use(plan_for):
+    configs = bundle_configs(plan_for("segment"), data_source="", licence="")
+    for name in ("train.json", "inference.json"):
+        assert steps_in(configs[name])[:3] == ["LoadImaged", "Orientationd", "Spacingd"]
+    assert configs["inference.json"]["inferer"]["roi_size"] == [16, 16, 16]
+    crop = next(step for step in configs["train.json"]["augmentation"] if step["_target_"] == "RandAffined")
+    assert crop["spatial_size"] == configs["inference.json"]["inferer"]["roi_size"]
+
+
+def test_ct_is_recognised_by_its_air(tmp_path):
+    import nibabel as nib
+
+    rng = np.random.default_rng(0)
+    items = []
+    for n in range(3):
+        array = rng.integers(-1000, 400, (12, 12, 12)).astype(np.int16)
+        nib.Nifti1Image(array, np.eye(4)).to_filename(tmp_path / f"{n}.nii.gz")
+        items.append(DataItem(str(n), {"image": (tmp_path / f"{n}.nii.gz",)}, split="training"))
+    data = DataList(tuple(items))
+    made = plan(data, check(data), "denoise", TrainingParameters(window=(-160.0, 240.0)), name="ct")
+    assert made.modality == "CT"
+    window = bundle_configs(made, data_source="", licence="")["inference.json"]["preprocessing"]["transforms"]
+    assert next(step for step in window if step["_target_"] == "ScaleIntensityRanged")["a_max"] == 240.0
+
+
+@pytest.mark.parametrize("task", ["segment", "classify", "denoise"])
+def test_nobody_needs_to_trust_what_was_trained_here(plan_for, task, tmp_path):
+    configs = bundle_configs(plan_for(task), data_source="", licence="")
+    (tmp_path / "configs").mkdir()
+    for name, content in configs.items():
+        (tmp_path / "configs" / name).write_text(json.dumps(content), encoding="utf-8")
+    trust.check_config(tmp_path)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle", "poly"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_every_schedule_ends_where_it_should(plan_for, schedule, optimizer):
+    made = plan_for("segment", schedule=schedule, optimizer=optimizer, epochs=5, learning_rate=0.1)
+    config = bundle_configs(made, data_source="", licence="")["train.json"]
+    chosen = {"train": {"batches": [1, 2]}, "network": "$torch.nn.Linear(1, 1)", "device": "$torch.device('cpu')"}
+    parser = ConfigParser({**config, **chosen})
+    optimizer, scheduler = (parser.get_parsed_content(name) for name in ("optimizer", "lr_scheduler"))
+    rates = []
+    for _ in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step() if len(rates) < 10 else None
+    assert max(rates) <= 0.1 + 1e-9
+    assert math.isclose(rates[-1], 0.1) if schedule == "constant" else rates[-1] < 0.03

@@ -1,0 +1,78 @@
+"""``medai train`` and ``medai evaluate``: the same training in a worker, from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from medai.cli import app
+from medai.errors import JobCancelled
+from medai.jobs.worker import Worker
+from medai.training_api import prepare_training
+
+FEW = ["--set", "epochs=1", "--set", "width=4", "--set", "patch_size=[16,16,16]", "--device", "cpu"]
+
+
+@pytest.fixture
+def medai_command(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_a_model_is_trained_and_evaluated_by_two_commands(medai_command, bright_balls, tmp_path):
+    root = tmp_path / "finder"
+    (tmp_path / "chosen.yaml").write_text("epochs: 9\nbatch_size: 1\n", encoding="utf-8")
+    done = medai_command(
+        "train", bright_balls, "--task", "segment", "--output", root, "--parameters", tmp_path / "chosen.yaml", *FEW
+    )
+    assert done.exit_code == 0, done.output
+    assert "dice" in done.output
+    assert "Epoch 1 of 1" in done.stderr
+    assert (root / "SHA256SUMS").is_file()
+    assert (root / "runs" / "contact_sheet.png").read_bytes()[:4] == b"\x89PNG"
+    assert json.loads((root / "configs" / "train.json").read_text(encoding="utf-8"))["batch_size"] == 1
+    done = medai_command("evaluate", root, bright_balls, "--output", tmp_path / "report", "--json", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    scores = json.loads(done.stdout.strip().splitlines()[-1])["scores"]
+    assert scores[0]["Metric"] == "dice"
+    assert scores[0]["Cases"] == 6
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--set", "epochs=0"], "'0' cannot be used for 'epochs'"),
+        (["--set", "epochs"], "no setting of a hyper-parameter"),
+        (["--set", "speed=3"], "'speed' cannot be chosen"),
+        (["--data-license", "nowhere.txt"], "cannot be read as text"),
+    ],
+)
+def test_a_wrong_choice_is_told_before_anything_begins(medai_command, bright_balls, tmp_path, wrong, message):
+    done = medai_command("train", bright_balls, "--task", "segment", "--output", tmp_path / "model", *wrong)
+    assert done.exit_code == 3
+    assert message in done.stderr
+    assert not (tmp_path / "model").exists()
+
+
+def test_data_that_are_not_there_are_told(medai_command, tmp_path):
+    done = medai_command("train", tmp_path / "nothing", "--task", "segment", "--output", tmp_path / "model")
+    assert done.exit_code == 3
+    assert "was not found" in done.stderr
+
+
+def test_a_training_in_a_worker_is_cancelled_and_its_best_is_kept(bright_balls, tmp_path):
+    chosen = {"epochs": 5000, "width": 4, "patch_size": [16, 16, 16]}
+    job = prepare_training(bright_balls, "segment", tmp_path / "model", parameters=chosen, device="cpu")
+
+    def until_the_first_epoch(progress) -> None:
+        if progress.note.startswith("Epoch 1 "):
+            raise JobCancelled("The job was cancelled.")
+
+    with Worker(preload=("torch",)) as worker:
+        with pytest.raises(JobCancelled):
+            worker.submit(job).wait(until_the_first_epoch)
+        assert (tmp_path / "model" / "models" / "model.pt").is_file()
