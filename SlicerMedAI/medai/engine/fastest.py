@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medai.engine.backends import Backends, Ready
 
 _WORTH_CONVERTING_S = 1.0
+_LONGEST_WAIT_S = 600.0
 
 
 class Fastest:
@@ -45,7 +46,7 @@ class Fastest:
     def network(self, image: torch.Tensor, while_waiting: Callable[[], None]) -> torch.nn.Module:
         """The network to call.
 
-        A backend that was asked for by name is waited for; with ``"auto"`` nobody waits.
+        A backend that was asked for by name is waited for, ten minutes at most; with ``"auto"`` nobody waits.
 
         Parameters
         ----------
@@ -60,10 +61,11 @@ class Fastest:
             self._window = _window(self._pipeline.inferer, image)
             by_name = self._requested != "auto"
             self._ready = self._known.get(self._key) or self._ask(begin=by_name)
-            if by_name and self._ready.name == "torch":
-                while not self._backends.wait(0.2):
+            if self._ready.awaits and by_name:
+                until = time.monotonic() + _LONGEST_WAIT_S
+                while time.monotonic() < until and not self._backends.wait(0.2, self._ready.awaits):
                     while_waiting()
-                self._ready = self._ask(begin=True)
+                self._ready = self._ask(begin=False)
             if self._ready.name != "torch":
                 self._known[self._key] = self._ready
         return self._ready.network
@@ -75,6 +77,8 @@ class Fastest:
     @property
     def reason(self) -> str:
         """Why this one, for a person; empty where PyTorch is what anybody expects."""
+        if self._requested == "torch":
+            return "PyTorch: chosen by you"
         told = self._ready is not None and (self._ready.name != "torch" or self._requested != "auto")
         return self._ready.reason if self._ready is not None and told else ""
 
@@ -83,7 +87,9 @@ class Fastest:
         now = time.monotonic()
         if self._since is None:
             self._since = now
-        if self._ready is None or self._ready.name != "torch" or now - self._since < _WORTH_CONVERTING_S:
+        # What was asked for by name was tried before the first window, and waited for.
+        settled = self._ready is None or self._ready.name != "torch" or self._requested != "auto"
+        if settled or now - self._since < _WORTH_CONVERTING_S:
             return
         self._since = float("inf")
         self._ask(begin=True)

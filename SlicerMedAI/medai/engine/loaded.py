@@ -96,6 +96,16 @@ class LoadedModels:
         self.prepared.clear()
         self._forget(list(self._pipelines))
 
+    @property
+    def converting(self) -> int | None:
+        """The id of the process that converts a model in the background now."""
+        return None if isinstance(self._backends, bool) else self._backends.pid
+
+    def close(self) -> None:
+        """End what runs in the background, in order: it is begun again another time."""
+        if not isinstance(self._backends, bool):
+            self._backends.close()
+
     def give_back(self) -> None:
         """Forget everything but the model used last: memory is short."""
         self.prepared.clear()

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,9 @@ class Serving:
         self._heartbeat.begin(number, "Receiving the image")
         outcome = self._outcome(number, parcel, buffers)
         if isinstance(outcome, MedAIError):
-            _end_children(but=earlier)
+            # A model that is converted for later jobs has nothing to do with this one's failure.
+            converting = self._models.converting if self._models is not None else None
+            _end_children(but={*earlier, converting})
         self._heartbeat.report(Progress("Handing over the result"))
         self._deliver(number, outcome)
 
@@ -117,6 +120,8 @@ class Serving:
             explained = explain_exception(error)
             error.__traceback__ = None  # its frames hold images
             if not isinstance(error, MedAIError):
+                if self._models is not None:
+                    self._models.close()
                 self._models = None  # a fresh start, and the memory back
                 gc.collect()
             return explained
@@ -210,7 +215,10 @@ class Serving:
             (self._folder / LOG_NAME).unlink()
         with contextlib.suppress(OSError):
             self._folder.rmdir()
-        _end_children(but={})
+        with contextlib.suppress(Exception):  # whatever it is, this process ends now
+            if self._models is not None:
+                self._models.close()
+        _end_children(but=set())
         os._exit(0)  # not `sys.exit`: the main thread may be deep in native code
 
 
@@ -243,7 +251,7 @@ def _children() -> dict[int, Any]:
         return {}
 
 
-def _end_children(but: dict[int, Any]) -> None:
+def _end_children(but: Container[int | None]) -> None:
     """Kill the processes that a job has started and left behind."""
     for pid, child in _children().items():
         if pid not in but:

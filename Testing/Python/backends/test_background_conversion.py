@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from medai.engine.backends.cache import Cache
 from medai.engine.backends.choice import Choice, Measured
 from medai.engine.backends.conversion import Conversions
 from medai.engine.backends.task import LEFT_FOR_LATER, Task
+from medai.engine.loaded import LoadedModels
 
 CHILD_SIDE = Path(__file__).with_name("child_side")
 
@@ -66,7 +68,7 @@ def ask(a_task: Task) -> Callable[[Backends], Ready]:
     return ask
 
 
-@pytest.mark.parametrize("behaviour", ["crash", "segfault", "raise"])
+@pytest.mark.parametrize("behaviour", ["crash", "segfault"])
 def test_a_conversion_that_dies_leaves_torch_and_is_not_tried_again(
     behaviour: str,
     a_background: Callable[..., Background],
@@ -78,8 +80,6 @@ def test_a_conversion_that_dies_leaves_torch_and_is_not_tried_again(
         assert ask(first.backends).name == "torch"
         assert first.backends.wait(60)
     assert "was not converted" in caplog.text
-    if behaviour == "raise":
-        assert "not_installed_anywhere" in caplog.text
     second = a_background(behaviour)
     ready = ask(second.backends)
     assert (ready.name, ready.reason) == (
@@ -100,15 +100,109 @@ def test_a_conversion_that_takes_too_long_is_ended_and_not_tried_again(
     assert "could not be brought" in ask(background.backends).reason
 
 
-def test_a_conversion_left_for_later_is_not_repeated_by_the_same_program_but_by_the_next(
-    a_background: Callable[..., Background], ask: Callable[[Backends], Ready]
+def test_a_conversion_left_for_later_is_tried_again_by_every_later_job(
+    a_background: Callable[..., Background], ask: Callable[[Backends], Ready], a_task: Task, a_cache: Cache
 ) -> None:
-    for count in (1, 2):
-        background = a_background("later")
-        for _ in range(2):
-            assert ask(background.backends).name == "torch"
-            assert background.backends.wait(60)
+    background = a_background("later")
+    for count in range(1, 8):
+        assert "meanwhile" in ask(background.backends).reason
+        assert background.backends.wait(60)
         assert len(background.started()) == count
+    assert a_cache.attempts(a_task.key()) == 0
+
+
+def test_a_program_that_cannot_be_loaded_says_nothing_about_the_model_and_is_not_begun_for_ever(
+    a_background: Callable[..., Background],
+    ask: Callable[[Backends], Ready],
+    a_task: Task,
+    a_cache: Cache,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    background = a_background("raise")
+    with caplog.at_level(logging.INFO):
+        for _ in range(7):
+            ask(background.backends)
+            assert background.backends.wait(60)
+    assert "not_installed_anywhere" in caplog.text
+    assert a_cache.read(a_task.key()) is None
+    assert len(background.started()) == 5
+
+
+def test_only_the_conversion_that_is_named_is_waited_for(
+    a_background: Callable[..., Background], ask: Callable[[Backends], Ready], a_task: Task
+) -> None:
+    background = a_background("hang")
+    ready = ask(background.backends)
+    assert ready.awaits == a_task.key()
+    assert not background.backends.wait(0.05, ready.awaits)
+    assert background.backends.wait(0, "0" * 64)
+    assert not background.backends.wait(0)
+
+
+def test_a_refusal_is_for_a_week(
+    a_background: Callable[..., Background], ask: Callable[[Backends], Ready], a_task: Task, a_cache: Cache
+) -> None:
+    day = 24 * 3600
+    for days, count in ((6, 0), (8, 1)):
+        refusal = Choice(refused={"torch": "it failed"}, decided=time.time() - days * day)
+        a_cache.write(a_task.key(), refusal.to_json())
+        background = a_background("later")
+        assert ("meanwhile" in ask(background.backends).reason) == bool(count)
+        assert background.backends.wait(60)
+        assert len(background.started()) == count
+    assert Choice("torch", (Measured("openvino", 0.5, 1.0),), decided=0.0).holds
+
+
+@pytest.mark.parametrize("missing", [ImportError("no library"), OSError("a DLL is missing")])
+def test_what_cannot_be_loaded_in_this_environment_is_kept_for_others(
+    missing: Exception, ask: Callable[[Backends], Ready], a_task: Task, a_cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object) -> None:
+        raise missing
+
+    a_cache.write(a_task.key(), Choice("openvino", (Measured("openvino", 3.0, 1.0),)).to_json())
+    monkeypatch.setattr(kinds.CONVERTERS["openvino"], "load", load)
+    with Backends(a_cache) as backends:
+        assert ask(backends).name == "torch"
+    assert a_cache.read(a_task.key()) is not None
+
+
+@pytest.mark.parametrize("missing", [ImportError("no library"), OSError("a DLL is missing")])
+def test_an_environment_in_which_nothing_can_be_converted_leaves_it_for_later(
+    missing: Exception, a_task: Task, a_cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(*_: object, **__: object) -> None:
+        raise missing
+
+    for module in kinds.CONVERTERS.values():
+        monkeypatch.setattr(module, "version", lambda: "1")
+        monkeypatch.setattr(module, "convert", convert)
+    assert converter.convert(a_task, a_task.key(), a_cache) == LEFT_FOR_LATER
+    assert a_cache.read(a_task.key()) is None
+
+
+def test_without_room_for_the_outputs_nothing_is_tried(
+    a_task: Task, a_cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medai.engine.streaming.available.available_bytes", lambda: 2 * 2**30 + 2**20)
+    assert converter.convert(a_task, a_task.key(), a_cache) == LEFT_FOR_LATER
+
+
+def test_another_program_that_makes_the_backend_asked_for_is_waited_for(a_task: Task, a_cache: Cache) -> None:
+    task = dataclasses.replace(a_task, requested="openvino")
+    conversions = Conversions(a_cache)
+    try:
+        with a_cache.claimed(task.key()) as mine:
+            assert mine
+            conversions.start(task)
+            assert not conversions.wait(8, task.key())
+            a_cache.write(task.key(), Choice("openvino", (Measured("openvino", 3.0, 1.0),)).to_json())
+        assert conversions.wait(120, task.key())
+    finally:
+        conversions.close()
+    entry = a_cache.read(task.key())
+    assert entry is not None
+    assert Choice.from_json(entry.content).measured == (Measured("openvino", 3.0, 1.0),)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell who ended a process")
@@ -127,7 +221,7 @@ def test_a_conversion_ended_from_outside_is_tried_again_but_not_for_ever(
 
 
 def test_closing_ends_the_conversion_at_once_and_does_not_count_against_the_model(
-    a_background: Callable[..., Background], ask: Callable[[Backends], Ready], a_cache: Cache
+    a_background: Callable[..., Background], ask: Callable[[Backends], Ready], a_task: Task, a_cache: Cache
 ) -> None:
     for _ in range(7):
         background = a_background("hang")
@@ -138,6 +232,23 @@ def test_closing_ends_the_conversion_at_once_and_does_not_count_against_the_mode
         background.backends.close()
         assert not psutil.pid_exists(background.started()[-1])
     assert len(background.started()) == 7
+    assert a_cache.attempts(a_task.key()) == 0
+
+
+def test_models_that_are_closed_end_their_conversion_and_it_counts_for_nothing(
+    a_background: Callable[..., Background], ask: Callable[[Backends], Ready], a_task: Task, a_cache: Cache
+) -> None:
+    background = a_background("hang")
+    models = LoadedModels(0, backends=background.backends)
+    assert models.converting is None
+    ask(background.backends)
+    while not background.started():
+        background.backends.wait(0.02)
+    pid = models.converting
+    assert pid == background.started()[0]
+    models.close()
+    assert not psutil.pid_exists(pid)
+    assert a_cache.attempts(a_task.key()) == 0
 
 
 def test_asking_never_waits_for_a_conversion(
@@ -160,7 +271,7 @@ def test_the_standard_input_of_the_converter_ends_with_its_parent_only(
     assert not background.backends.wait(0.5)
 
 
-def test_the_converter_ends_when_its_parent_is_killed(a_task: Task) -> None:
+def test_the_converter_ends_when_its_parent_is_killed_and_it_counts_for_nothing(a_task: Task, a_cache: Cache) -> None:
     parent = subprocess.Popen(
         [sys.executable, str(CHILD_SIDE / "dying_parent.py"), a_task.to_text()], stdout=subprocess.PIPE, text=True
     )
@@ -169,6 +280,7 @@ def test_the_converter_ends_when_its_parent_is_killed(a_task: Task) -> None:
     parent.kill()
     parent.communicate()
     assert psutil.wait_procs([child], timeout=120) == ([child], [])
+    assert a_cache.attempts(a_task.key()) == 0
 
 
 def test_two_programs_at_once_convert_a_model_once_and_both_can_use_it(

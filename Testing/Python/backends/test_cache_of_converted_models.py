@@ -125,7 +125,48 @@ def test_the_folder_is_closed_to_other_users(tmp_path: Path) -> None:
 def test_a_folder_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: own + 1)
-    assert not Cache(tmp_path / "theirs").usable()
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    folder.chmod(0o755)
+    assert not Cache(folder).usable()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert Cache(folder).readable() == (own == 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permissions")
+def test_a_folder_filled_beforehand_that_cannot_be_written_to_is_read(
+    a_cache: Cache, some_files: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_cache.write(KEY, {"backend": "openvino"}, some_files())
+    a_cache.folder.chmod(0o555)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "chmod", _read_only)
+            patch.setattr(os, "utime", _read_only)
+            assert not a_cache.usable()
+            assert a_cache.readable()
+            entry = a_cache.read(KEY)
+        assert entry is not None
+        assert entry.content == {"backend": "openvino"}
+        a_cache.folder.chmod(0o757)
+        assert not a_cache.readable()
+    finally:
+        a_cache.folder.chmod(0o700)
+
+
+def test_an_entry_that_cannot_be_read_now_is_kept(
+    a_cache: Cache, some_files: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_cache.write(KEY, {}, some_files())
+    for error in (OSError(errno.EMFILE, "Too many open files"), MemoryError()):
+
+        def fail(path: Path, error: BaseException = error) -> bytes:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", fail)
+            assert a_cache.read(KEY) is None
+        assert a_cache.read(KEY) is not None
 
 
 def test_a_place_that_cannot_be_a_folder_means_no_cache(tmp_path: Path) -> None:
@@ -221,6 +262,7 @@ def test_one_process_at_a_time_makes_an_entry_and_its_death_frees_it(a_cache: Ca
 def test_attempts_are_counted_until_forgotten_or_a_day_old(a_cache: Cache) -> None:
     assert [a_cache.count_attempt(KEY) for _ in range(3)] == [1, 2, 3]
     assert a_cache.count_attempt(OTHER) == 1
+    assert (a_cache.attempts(KEY), a_cache.attempts(THIRD)) == (3, 0)
     _age(a_cache, f"{KEY}.attempts", 2 * 24 * 3600)
     assert a_cache.count_attempt(KEY) == 1
     a_cache.forget_attempts(KEY)
@@ -231,6 +273,10 @@ def test_names_that_are_no_keys_are_refused(a_cache: Cache) -> None:
     for name in ("", "../" + KEY, KEY[:-1], KEY.upper()):
         with pytest.raises(ValueError, match="not a key"):
             a_cache.read(name)
+
+
+def _read_only(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 def _age(cache: Cache, name: str, seconds: float) -> None:

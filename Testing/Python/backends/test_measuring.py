@@ -195,6 +195,74 @@ def test_probe_images_are_the_window_and_a_pair_of_another_size_and_one_of_odd_s
     assert all(size % 2 == 1 for size in images[2].shape[2:])
 
 
+class Classes(torch.nn.Module):
+    """Many classes; notes down how large its inputs are."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(tuple(x.shape))
+        return x.repeat(1, self.count, 1, 1)
+
+
+def test_a_network_of_many_classes_is_tried_on_images_smaller_than_its_window(
+    a_converter: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 96 * 96
+    limit = 50 * 4 * most
+    monkeypatch.setattr("medai.engine.backends.measuring._MOST_OUTPUT_BYTES", limit)
+    network = Classes(50)
+    measuring = Measuring(network, (1, 128, 128))
+    assert 0 < measuring.output_bytes <= limit
+    converter = a_converter(lambda x: x.repeat(1, 50, 1, 1))
+    choice, _ = measuring.choose({"double": converter}, tmp_path, "double")
+    assert (choice.backend, choice.window) == ("double", None)
+    assert all(batch * height * width <= most for batch, _, height, width in network.seen)
+    assert any(batch == 2 for batch, *_ in network.seen)
+
+
+def test_a_network_of_many_classes_that_takes_its_window_only_is_tried_on_that(
+    a_converter: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OneSize(Classes):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert x.shape[2:] == (128, 128)
+            return super().forward(x)
+
+    monkeypatch.setattr("medai.engine.backends.measuring._MOST_OUTPUT_BYTES", 1000)
+    measuring = Measuring(OneSize(5), (1, 128, 128))
+    assert measuring.output_bytes == 5 * 4 * 128 * 128
+    converter = a_converter(lambda x: x.repeat(1, 5, 1, 1))
+    choice, _ = measuring.choose({"double": converter}, tmp_path, "double")
+    assert (choice.backend, choice.window) == ("double", (1, 128, 128))
+
+
+def test_large_outputs_are_compared_slab_by_slab_as_they_are_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(1)
+    expected = torch.randn(2, 3, 20, 6, generator=generator)
+    found = expected + 0.05 * torch.randn(2, 3, 20, 6, generator=generator)
+    at_once = probe.compare(expected, found)
+    monkeypatch.setattr(probe, "_SLAB_ELEMENTS", 50)
+    assert probe.compare(expected, found) == at_once
+    assert at_once.labels < 1
+
+
+def test_a_library_that_this_environment_lacks_stands_in_nobodys_way_and_is_not_refused(
+    a_converter: Callable[..., Any], tmp_path: Path
+) -> None:
+    def missing(x: torch.Tensor) -> torch.Tensor:
+        raise ImportError("a DLL is missing")
+
+    converters = {"missing": a_converter(missing), "right": a_converter(lambda x: torch.cat([x, -x], 1))}
+    choice, _ = Measuring(Slow(), WINDOW).choose(converters, _made(tmp_path / "a"))
+    assert (choice.backend, choice.refused) == ("right", {})
+    with pytest.raises(ImportError):
+        Measuring(Slow(), WINDOW).choose({"missing": a_converter(missing)}, _made(tmp_path / "b"))
+
+
 def test_one_output_channel_is_compared_by_its_sign() -> None:
     expected = torch.tensor([[[-1.0, 1e-6, 2.0, 3.0]]])
     agreement = probe.compare(expected, torch.tensor([[[-1.0, -1e-6, 2.0, 3.0]]]))

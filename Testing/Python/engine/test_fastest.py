@@ -24,12 +24,14 @@ class Backends:
         self.asked.append((roi_size, channels, requested, begin))
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
-    def wait(self, timeout_s):
+    def wait(self, timeout_s, awaits):
+        assert awaits == BUSY.awaits
         self.waits += 1
         return self.waits > 2
 
 
 PLAIN = Ready(torch.nn.Identity(), "torch", "PyTorch: not known yet")
+BUSY = Ready(torch.nn.Identity(), "torch", "PyTorch: being found out", "a key")
 QUICK = Ready(torch.nn.Identity(), "openvino", "OpenVINO: 3 times faster")
 IMAGE = torch.zeros(1, 2, 8, 8, 8)
 
@@ -53,8 +55,10 @@ def test_without_backends_the_models_own_network_is_used_and_nothing_is_said(a_p
 
 def test_pytorch_by_name_asks_nobody(a_pipeline):
     backends = Backends(QUICK)
-    assert Fastest(backends, a_pipeline, "torch", {}).network(IMAGE, _nothing) is a_pipeline.network
+    chosen = Fastest(backends, a_pipeline, "torch", {})
+    assert chosen.network(IMAGE, _nothing) is a_pipeline.network
     assert backends.asked == []
+    assert chosen.reason == "PyTorch: chosen by you"
 
 
 def test_a_known_faster_network_is_used_and_told_and_loaded_once(a_pipeline):
@@ -93,11 +97,31 @@ def test_a_long_job_begins_one_conversion_for_the_next(a_pipeline, monkeypatch):
 
 
 def test_a_backend_asked_for_by_name_is_waited_for(a_pipeline):
-    backends, waited = Backends(PLAIN, QUICK), []
+    backends, waited = Backends(BUSY, QUICK), []
     chosen = Fastest(backends, a_pipeline, "openvino", {})
     assert chosen.network(IMAGE, lambda: waited.append(1)) is QUICK.network
     assert len(waited) == 2
-    assert backends.asked[0][-1] is True
+    assert [begin for *_, begin in backends.asked] == [True, False]
+
+
+def test_a_backend_asked_for_by_name_is_not_waited_for_when_nobody_makes_it(a_pipeline):
+    backends = Backends(PLAIN)
+    assert Fastest(backends, a_pipeline, "openvino", {}).network(IMAGE, _nothing) is PLAIN.network
+    assert backends.waits == 0
+
+
+def test_a_backend_asked_for_by_name_is_waited_for_ten_minutes_at_most(a_pipeline, monkeypatch):
+    backends, now = Backends(BUSY), [0.0]
+    backends.wait = lambda *_: False
+    monkeypatch.setattr(fastest.time, "monotonic", lambda: now[0])
+
+    def a_minute_passes():
+        now[0] += 60.0
+
+    chosen = Fastest(backends, a_pipeline, "openvino", {})
+    assert chosen.network(IMAGE, a_minute_passes) is BUSY.network
+    assert now[0] == 600.0
+    assert chosen.reason == BUSY.reason
 
 
 def test_waiting_for_a_backend_can_be_stopped(a_pipeline):
@@ -105,7 +129,7 @@ def test_waiting_for_a_backend_can_be_stopped(a_pipeline):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Fastest(Backends(PLAIN, QUICK), a_pipeline, "openvino", {}).network(IMAGE, stop)
+        Fastest(Backends(BUSY, QUICK), a_pipeline, "openvino", {}).network(IMAGE, stop)
 
 
 def test_a_model_of_whole_images_says_that_it_has_no_window(a_pipeline):

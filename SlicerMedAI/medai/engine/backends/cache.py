@@ -65,31 +65,52 @@ class Cache:
         self.limit_bytes = limit_bytes
 
     def usable(self) -> bool:
-        """Whether the folder is there, or could be made, and belongs to nobody but this user."""
+        """Whether entries can be made: the folder is there, or could be made, and is open to nobody but this user."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if hasattr(os, "getuid"):
-                self.folder.chmod(0o700)
                 status = self.folder.stat()
-                if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
-                    raise PermissionError("other users of this computer can write to it")
+                if status.st_uid != os.getuid():
+                    raise PermissionError("it belongs to another user of this computer")
+                if stat.S_IMODE(status.st_mode) & 0o077:
+                    self.folder.chmod(0o700)
             return os.access(self.folder, os.W_OK)
         except OSError as error:
             _log.info("Models are not converted, because %s cannot be used: %s", self.folder, error)
             return False
 
+    def readable(self) -> bool:
+        """Whether entries may be trusted: nobody but this user or the computer's administrator can have made them.
+
+        So may be a folder that `usable` refuses, filled beforehand and not to be written to.
+        """
+        try:
+            status = self.folder.stat()
+        except OSError:
+            return False
+        if not hasattr(os, "getuid"):
+            return stat.S_ISDIR(status.st_mode)
+        trusted = status.st_uid in (os.getuid(), 0) and not stat.S_IMODE(status.st_mode) & 0o022
+        return stat.S_ISDIR(status.st_mode) and trusted
+
     def read(self, key: str) -> Entry | None:
-        """The entry; None when there is none. One that is damaged or was changed is dropped."""
+        """The entry; None when there is none, or it cannot be read now. A damaged or changed one is dropped."""
         folder = self._place(key)
+        which = _identity(folder)
         try:
             if not folder.is_dir() or folder.is_symlink():
                 return None
             manifest = json.loads(_bytes(folder / _MANIFEST, most=_MANIFEST_BYTES))
             files = {name: _verified(folder, name, pin) for name, pin in manifest["files"].items()}
             content = dict(manifest["content"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if _identity(folder) != which:
+                return None  # replaced while it was read, so that parts of both were seen
             _log.warning("A converted model was dropped because it is damaged: %s (%s)", folder, error)
             self.drop(key)
+            return None
+        except (OSError, MemoryError) as error:  # no fault of the entry's
+            _log.info("A converted model cannot be read now: %s (%s)", folder, error)
             return None
         with contextlib.suppress(OSError):
             os.utime(folder / _MANIFEST)  # when it was last of use
@@ -132,29 +153,39 @@ class Cache:
                 self._place(key).rename(aside / "entry")
             shutil.rmtree(aside, ignore_errors=True)
 
-    def count_attempt(self, key: str) -> int:
-        """How often, this time included, somebody has begun to make this entry within a day without finishing it.
-
-        Whatever ends a conversion, be it the power, it is not begun for ever.
-        """
+    def attempts(self, key: str) -> int:
+        """How often within a day the making of this entry was cut short by force."""
         path = self.folder / f"{key}.attempts"
-        try:
-            fresh = path.is_file() and time.time() - path.stat().st_mtime < _ABANDONED_S
-            count = (path.stat().st_size if fresh else 0) + 1
-            path.write_bytes(b"." * min(count, 100))
-        except OSError:
-            return 1
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if time.time() - status.st_mtime < _ABANDONED_S:
+                return status.st_size
+        return 0
+
+    def count_attempt(self, key: str) -> int:
+        """Note down one more of `attempts`, and give their number: what is always killed is not begun for ever."""
+        count = self.attempts(key) + 1
+        with contextlib.suppress(OSError):
+            (self.folder / f"{key}.attempts").write_bytes(b"." * min(count, 100))
         return count
 
     def forget_attempts(self, key: str) -> None:
-        """After a conversion has ended by itself, or was ended for a reason that is none of its own."""
+        """After a conversion has come to an outcome."""
         with contextlib.suppress(OSError):
             (self.folder / f"{key}.attempts").unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def claimed(self, key: str) -> Iterator[bool]:
-        """Whether nobody else is making this entry; while inside, nobody else is told so. Ends with the process."""
-        lock = FileLock(self.folder / f"{key}.lock", timeout=0)
+    def claimed(self, key: str, timeout_s: float = 0.0) -> Iterator[bool]:
+        """Whether nobody else is making this entry; while inside, nobody else is told so. Ends with the process.
+
+        Parameters
+        ----------
+        key : str
+            The entry's.
+        timeout_s : float
+            How long to wait for somebody else who is making it.
+        """
+        lock = FileLock(self.folder / f"{key}.lock", timeout=timeout_s)
         try:
             lock.acquire()
         except (Timeout, OSError):
@@ -195,6 +226,13 @@ def _default_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("medai", appauthor=False)) / "converted"
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    with contextlib.suppress(OSError):
+        status = folder.stat()
+        return status.st_dev, status.st_ino
+    return None
 
 
 def _verified(folder: Path, name: str, pin: dict[str, Any]) -> bytes:

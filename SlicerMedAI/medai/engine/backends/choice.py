@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from medai.engine.backends.eager import PLAIN
 
 LEAST_RATIO = 1.1
 """A form less than 10 % faster than PyTorch is not worth having."""
+_REFUSAL_S = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,26 @@ class Choice:
         Why a form was not usable, by its name.
     window : tuple of int, optional
         (C, spatial) of the only windows that the chosen form was proven for.
+    decided : float
+        When, in seconds since 1970.
     """
 
     backend: str = PLAIN
     measured: tuple[Measured, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     window: tuple[int, ...] | None = None
+    decided: float = field(default_factory=time.time, compare=False)
 
     @property
     def winner(self) -> Measured | None:
         """What was measured for the chosen form; None for PyTorch's plain form."""
         return next((one for one in self.measured if one.backend == self.backend), None)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is to be relied on still. A refusal is for a week: what was in the way may be gone by then."""
+        refusal = self.backend == PLAIN and bool(self.refused)
+        return not refusal or abs(time.time() - self.decided) < _REFUSAL_S
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -80,12 +91,22 @@ class Choice:
                 ),
                 {str(name): str(why) for name, why in content["refused"].items()},
                 None if window is None else tuple(int(size) for size in window),
+                float(content.get("decided", 0.0)),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not a choice of a backend") from error
         if choice.backend != PLAIN and choice.winner is None:
             raise ValueError(f"the choice '{choice.backend}' was never measured")
         return choice
+
+
+def known(content: Any) -> Choice | None:
+    """The choice that was kept; None when there is none that can be read and holds."""
+    try:
+        choice = Choice.from_json(content)
+    except ValueError:
+        return None
+    return choice if choice.holds else None
 
 
 def best(measured: tuple[Measured, ...], required: str = "") -> str:

@@ -24,6 +24,10 @@ from medai.jobs.process import python_executable
 PROGRAM = ("-m", "medai.engine.backends.converter")
 _MOST_ATTEMPTS = 5
 _TAIL_CHARACTERS = 2000
+# Exit codes. Asked to end, by Ctrl-C or because somebody logs out: says nothing.
+_INTERRUPTED = {0xC000013A} if sys.platform == "win32" else {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+# Ended by force, above all by the system for lack of memory; or 1, when Python could not even load the program.
+_CUT_SHORT = {1} if sys.platform == "win32" else {1, -signal.SIGKILL}
 _log = logging.getLogger("medai.engine.backends")
 
 
@@ -52,8 +56,14 @@ class Conversions:
         self._closed = False
         self._thread: threading.Thread | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that converts now."""
+        child = self._child
+        return child.pid if child is not None else None
+
     def start(self, task: Task) -> bool:
-        """Begin soon, unless this object has done so before; returns at once.
+        """Begin soon, unless this object has done so before and it was decided; returns at once.
 
         Returns
         -------
@@ -72,10 +82,15 @@ class Conversions:
         self._tasks.put((key, task))
         return True
 
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether all conversions have ended within that time."""
+    def is_open(self, key: str) -> bool:
+        """Whether the task of this key is under way or waits for its turn."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._open, timeout_s)
+            return key in self._open
+
+    def wait(self, timeout_s: float | None = None, key: str = "") -> bool:
+        """Whether the conversion of this key, or all when none is named, have ended within that time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not (key in self._open if key else self._open), timeout_s)
 
     def close(self) -> None:
         """End the child process and begin no other."""
@@ -93,38 +108,45 @@ class Conversions:
 
     def _work(self) -> None:
         while (item := self._tasks.get()) is not None and not self._closed:
+            decided = True
             try:
-                self._convert(*item)
+                decided = self._convert(*item)
             except Exception:
                 _log.exception("A conversion could not be run.")
             with self._changed:
                 self._open.discard(item[0])
+                if not decided:
+                    self._known.discard(item[0])
                 self._changed.notify_all()
         with self._changed:
             self._open.clear()
             self._changed.notify_all()
 
-    def _convert(self, key: str, task: Task) -> None:
-        if self._cache.count_attempt(key) > _MOST_ATTEMPTS:
+    def _convert(self, key: str, task: Task) -> bool:
+        """Whether there is an outcome; else a later job may try again."""
+        if self._cache.attempts(key) >= _MOST_ATTEMPTS:
             _log.info("'%s' is not converted: this was ended too often today.", task.name)
-            return
+            return True
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="medai-") as folder:
             log = Path(folder) / "log"
             code = self._run(task, folder, log)
             tail = _tail(log)
         if self._closed:
-            self._cache.forget_attempts(key)
-            return
-        if code == LEFT_FOR_LATER or code in _ended_from_outside():
+            return False
+        if code == LEFT_FOR_LATER or code in _INTERRUPTED or code in _CUT_SHORT:
             _log.info("'%s' was not converted this time (%s). %s", task.name, code, tail)
-        elif code == 0:
+            if code in _CUT_SHORT:
+                self._cache.count_attempt(key)
+            return False
+        if code == 0:
             self._cache.forget_attempts(key)
             _log.info("'%s' was converted and measured in %.0f s. %s", task.name, time.monotonic() - began, tail)
         else:
             why = "it took too long" if code is None else f"it ended with code {code}"
             _log.warning("'%s' was not converted: %s. %s", task.name, why, tail)
             self._cache.write(key, Choice(refused={PLAIN: f"the conversion failed: {why}"}).to_json())
+        return True
 
     def _run(self, task: Task, folder: str, log: Path) -> int | None:
         """The exit code; None after the time was over."""
@@ -166,13 +188,6 @@ def _windows_flags() -> int:
     if sys.platform != "win32":
         return 0
     return subprocess.CREATE_NO_WINDOW | subprocess.BELOW_NORMAL_PRIORITY_CLASS
-
-
-def _ended_from_outside() -> set[int]:
-    """Exit codes of a process that somebody else, or the system for lack of memory, has ended."""
-    if sys.platform == "win32":
-        return {1, 0xC000013A}  # terminated, interrupted by Ctrl-C
-    return {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
 
 def _tail(log: Path) -> str:

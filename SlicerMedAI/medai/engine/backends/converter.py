@@ -19,16 +19,21 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medai.engine.backends import choice as choices
+from medai.engine.backends import kinds
 from medai.engine.backends.cache import Cache
 from medai.engine.backends.task import LEFT_FOR_LATER, Task
+from medai.errors import DependencyError
 
 if TYPE_CHECKING:
     import torch
 
 _FAILED = 70  # not 1, which Windows also gives to a process that somebody has ended
 _LONGEST_S = 2 * 3600
+_LONGEST_WAIT_S = 600.0
 _NICE = 10
 _SPARE_BYTES = 2 * 2**30
+_COPIES_OF_OUTPUT = 12  # libraries keep some for each form of a network that they have compiled
 
 
 def main() -> int:
@@ -41,10 +46,12 @@ def main() -> int:
     task = Task.from_text(sys.argv[1])
     cache = Cache(Path(task.folder))
     key = task.key()
-    with cache.claimed(key) as mine:
+    # Somebody waits for a backend that was asked for by name, be it another program that makes it.
+    with cache.claimed(key, _LONGEST_WAIT_S if task.requested in kinds.CONVERTERS else 0.0) as mine:
         if not mine:
             return LEFT_FOR_LATER
-        if cache.read(key) is not None:
+        entry = cache.read(key)
+        if entry is not None and choices.known(entry.content) is not None:
             return 0
         return convert(task, key, cache)
 
@@ -55,7 +62,6 @@ def convert(task: Task, key: str, cache: Cache) -> int:
 
     from medai.bundles import integrity
     from medai.bundles.pipeline import Pipeline
-    from medai.engine.backends import kinds
     from medai.engine.backends.measuring import Measuring
     from medai.engine.memory import is_out_of_memory
 
@@ -63,15 +69,17 @@ def convert(task: Task, key: str, cache: Cache) -> int:
     integrity.check_pins(root)
     torch.set_num_threads(task.threads)
     network = Pipeline(root, "cpu").network
-    if integrity.digest(root) != task.digest or not _room_for(network, cache.folder):
+    if integrity.digest(root) != task.digest or not _room_for(network, 0, cache.folder):
         return LEFT_FOR_LATER
     required = task.requested if task.requested in kinds.CONVERTERS else ""
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".new-") as scratch:
         try:
             measuring = Measuring(network, task.window)
+            if not _room_for(network, measuring.output_bytes, cache.folder):
+                return LEFT_FOR_LATER
             choice, files = measuring.choose(kinds.for_request(task.requested), Path(scratch), required)
         except Exception as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) and not isinstance(error, (ImportError, OSError)):
                 raise
             traceback.print_exc()
             return LEFT_FOR_LATER
@@ -95,18 +103,22 @@ def _give_way() -> None:
         Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
 
 
-def _room_for(network: torch.nn.Module, folder: Path) -> bool:
-    """Whether memory and disk hold the few copies of the weights that are needed, and leave some to others."""
-    import psutil
+def _room_for(network: torch.nn.Module, output_bytes: int, folder: Path) -> bool:
+    """Whether memory and disk hold the few copies of weights and outputs that are needed, and leave some to others."""
+    from medai.engine.streaming.available import available_bytes
 
     needed = _SPARE_BYTES + 4 * sum(p.numel() * p.element_size() for p in network.parameters())
-    return bool(psutil.virtual_memory().available > needed and shutil.disk_usage(folder).free > needed)
+    available = available_bytes() - _COPIES_OF_OUTPUT * output_bytes
+    return bool(available > needed and shutil.disk_usage(folder).free > needed)
 
 
 if __name__ == "__main__":
     # Without the interpreter's slow and sometimes noisy end: libraries with threads of their own are loaded.
     try:
         code = main()
+    except (ImportError, OSError, DependencyError):  # of this environment, not of the model
+        traceback.print_exc()
+        code = LEFT_FOR_LATER
     except Exception:
         traceback.print_exc()
         code = _FAILED

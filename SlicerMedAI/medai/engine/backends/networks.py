@@ -18,6 +18,7 @@ from medai.engine.backends.conversion import Conversions
 from medai.engine.backends.converted import ConvertedNetwork
 from medai.engine.backends.measuring import Measuring
 from medai.engine.backends.task import Task
+from medai.engine.memory import is_out_of_memory
 
 _USUAL = {2: (256, 256), 3: (96, 96, 96)}
 _log = logging.getLogger("medai.engine.backends")
@@ -35,11 +36,14 @@ class Ready:
         ``"torch"``, ``"openvino"``, ``"onnxruntime"``, or another form of PyTorch (``"torch:channels_last"``).
     reason : str
         Why this one, for a person.
+    awaits : str
+        What to name to `Backends.wait` while a faster one is being made; empty when none is.
     """
 
     network: torch.nn.Module
     name: str
     reason: str
+    awaits: str = ""
 
 
 class Backends:
@@ -115,16 +119,22 @@ class Backends:
             return _because(plain, "PyTorch: other backends are for networks with convolutions in two or three axes")
         if device != "cpu":
             return self._on_gpu(plain, digest, device, (channels, *roi), requested)
-        if not self._cache.usable():
+        usable = self._cache.usable()
+        if not usable and not self._cache.readable():
             return _because(plain, "PyTorch: there is no private folder to keep a faster form of this model in")
         # Half of the threads to measure with, because a job runs at the same time.
         threads = max(1, torch.get_num_threads() // 2)
         task = Task(str(root), digest, channels, roi, requested, str(self._cache.folder), threads)
-        return self._on_cpu(plain, task, begin=begin)
+        return self._on_cpu(plain, task, begin=begin and usable)
 
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether everything begun in the background has ended within that time."""
-        return self._conversions.wait(timeout_s)
+    @property
+    def pid(self) -> int | None:
+        """Of the process that works in the background."""
+        return self._conversions.pid
+
+    def wait(self, timeout_s: float | None = None, awaits: str = "") -> bool:
+        """Whether what was begun in the background has ended within that time: all of it, or what a `Ready` awaits."""
+        return self._conversions.wait(timeout_s, awaits)
 
     def close(self) -> None:
         """End what runs in the background."""
@@ -141,14 +151,15 @@ class Backends:
     def _on_cpu(self, plain: Ready, task: Task, *, begin: bool) -> Ready:
         key = task.key()
         entry = self._cache.read(key)
-        if entry is None:
-            if not begin:
-                return _because(plain, "PyTorch: whether another backend is faster here is not known yet")
-            if self._conversions.start(task):
-                return _because(plain, "PyTorch: whether another backend is faster here is being found out meanwhile")
-            return _because(plain, "PyTorch: no faster form of this model could be made")
+        choice = choices.known(entry.content) if entry is not None else None
+        if entry is None or choice is None:
+            if self._conversions.start(task) if begin else self._conversions.is_open(key):
+                reason = "PyTorch: whether another backend is faster here is being found out meanwhile"
+                return Ready(plain.network, plain.name, reason, key)
+            if begin:
+                return _because(plain, "PyTorch: no faster form of this model could be made")
+            return _because(plain, "PyTorch: whether another backend is faster here is not known yet")
         try:
-            choice = Choice.from_json(entry.content)
             network = plain.network
             if choice.backend in kinds.CONVERTERS:
                 run = kinds.CONVERTERS[choice.backend].load(entry.files, torch.get_num_threads(), task.window)
@@ -157,7 +168,9 @@ class Backends:
                 network = eager.in_form(network, choice.backend)
         except Exception as error:
             _log.warning("A converted model cannot be loaded, PyTorch is used: %s", error)
-            self._cache.drop(key)
+            # What is amiss here may be well in another program that shares the cache.
+            if not isinstance(error, (ImportError, OSError)) and not is_out_of_memory(error):
+                self._cache.drop(key)
             return _because(plain, "PyTorch: the faster form of this model could not be loaded")
         return Ready(network, choice.backend, _told(choice))
 
@@ -170,11 +183,13 @@ class Backends:
             digest, device=device, requested=eager.PLAIN, channels=window[0], roi_size=window[1:], backends=""
         )
         usable = self._cache.usable()
-        entry = self._cache.read(key) if usable else None
+        entry = self._cache.read(key) if usable or self._cache.readable() else None
         try:
-            choice = Choice.from_json(entry.content) if entry else _measured(plain.network, window, device)
-            if entry is None and usable:
-                self._cache.write(key, choice.to_json())
+            choice = choices.known(entry.content) if entry is not None else None
+            if choice is None:
+                choice = _measured(plain.network, window, device)
+                if usable:
+                    self._cache.write(key, choice.to_json())
             network = eager.in_form(plain.network, choice.backend)
         except Exception as error:  # out of the GPU's memory, above all
             _log.info("PyTorch's other forms could not be measured: %s", error)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ LEAST_AGREEMENT = 0.9999
 """Part of the voxels that must have the same label."""
 LARGEST_DEVIATION = 1e-3
 """Of the network's output, as part of its range."""
+_SLAB_ELEMENTS = 4_000_000
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 
@@ -55,7 +57,6 @@ def compare(expected: torch.Tensor, found: object) -> Agreement:
         raise DisagreementError(
             f"the output is {tuple(found.shape)} {found.dtype}, not {tuple(expected.shape)} {expected.dtype}"
         )
-    # Sample by sample: outputs of many classes are large.
     each = [_compare_sample(*pair) for pair in zip(expected.split(1), found.split(1), strict=True)]
     return Agreement(min(one.labels for one in each), max(one.deviation for one in each))
 
@@ -71,30 +72,46 @@ def inputs(channels: int, roi_size: Sequence[int]) -> list[torch.Tensor]:
     """
     generator = torch.Generator().manual_seed(20240229)
     roi = list(roi_size)
-    other = [32 * -(-size // 64) for size in roi]  # half as large, divisible by 32
-    other[0] += 32  # so that axes cannot be mistaken for each other
+    other = other_size(roi)
     odd = [size + 2 * axis + 1 for axis, size in enumerate(other)]
     return [_image([batch, channels, *size], generator) for batch, size in ((1, roi), (2, other), (1, odd))]
 
 
-def verify(expected: Mapping[int, torch.Tensor], candidate: Network, images: Sequence[torch.Tensor]) -> Agreement:
+def other_size(roi_size: Sequence[int]) -> list[int]:
+    """About half as large, divisible by 32."""
+    other = [32 * -(-size // 64) for size in roi_size]
+    other[0] += 32  # so that axes cannot be mistaken for each other
+    return other
+
+
+def within(roi_size: Sequence[int], most_voxels: float) -> tuple[int, ...]:
+    """The size itself, or a smaller one whose `inputs` have not too many voxels each: divisible by 32 where it was cut,
+    and never below."""
+    sizes = list(roi_size)
+    while max(math.prod(sizes), 2 * math.prod(other_size(sizes))) > most_voxels and max(sizes) > 32:
+        axis = sizes.index(max(sizes))
+        sizes[axis] = 32 * ((sizes[axis] - 1) // 32)
+    return tuple(sizes)
+
+
+def verify(network: Network, candidate: Network, images: Sequence[torch.Tensor]) -> Agreement:
     """The worst agreement over the images.
 
     Parameters
     ----------
-    expected : mapping
-        The network's own output by index of the image; those that it cannot take are missing.
+    network : callable
+        The network itself. It is called again for each image: outputs of many classes are too large to be kept.
     candidate : callable
         Another form of it.
     images : sequence of Tensor
-        From `inputs`.
+        From `inputs`; those that the network can take.
 
     Raises
     ------
     DisagreementError
         When an output cannot be compared.
     """
-    found = [compare(output, candidate(images[index])) for index, output in expected.items()]
+    found = [compare(network(image), candidate(image)) for image in images]
     return Agreement(min(one.labels for one in found), max(one.deviation for one in found))
 
 
@@ -141,15 +158,31 @@ def _image(shape: list[int], generator: torch.Generator) -> torch.Tensor:
 
 
 def _compare_sample(expected: torch.Tensor, found: torch.Tensor) -> Agreement:
-    if not (bool(expected.isfinite().all()) and bool(found.isfinite().all())):
-        raise DisagreementError("the output is not finite")
-    spread = float(expected.max() - expected.min())
-    largest = float((expected - found).abs().max())
-    labels = _share((expected > 0) == (found > 0))
-    if expected.ndim > 1 and expected.shape[1] > 1:
-        labels = min(labels, _share(expected.argmax(1) == found.argmax(1)))
-    return Agreement(labels, largest / spread if spread else largest)
+    """One sample of each, slab by slab: what is computed in between would be as large as the outputs themselves."""
+    low, high, largest = math.inf, -math.inf, 0.0
+    same_sign = same_label = labels = 0
+    many = expected.ndim > 1 and expected.shape[1] > 1
+    for one, other in _slabs(expected, found):
+        if not (bool(one.isfinite().all()) and bool(other.isfinite().all())):
+            raise DisagreementError("the output is not finite")
+        low, high = min(low, float(one.min())), max(high, float(one.max()))
+        largest = max(largest, float((one - other).abs().max()))
+        same_sign += int(((one > 0) == (other > 0)).count_nonzero())
+        if many:
+            same_label += int((one.argmax(1) == other.argmax(1)).count_nonzero())
+            labels += one.numel() // one.shape[1]
+    agreement = same_sign / expected.numel() if expected.numel() else 0.0
+    spread = high - low
+    if labels:
+        agreement = min(agreement, same_label / labels)
+    return Agreement(agreement, largest / spread if spread > 0 else largest)
 
 
-def _share(same: torch.Tensor) -> float:
-    return int(same.count_nonzero()) / same.numel() if same.numel() else 0.0
+def _slabs(expected: torch.Tensor, found: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    if not expected.numel():
+        return
+    if expected.ndim <= 2:
+        yield expected, found
+        return
+    thick = max(1, _SLAB_ELEMENTS * expected.shape[2] // expected.numel())
+    yield from zip(expected.split(thick, 2), found.split(thick, 2), strict=True)
