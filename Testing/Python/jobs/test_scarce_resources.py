@@ -77,7 +77,9 @@ def test_a_full_shared_memory_is_survived(echoes, size):
         or subprocess.run([*wrapped, "true"], capture_output=True, check=False).returncode
     ):
         pytest.skip("only the superuser may mount")
-    assert ("Shared memory is too small" in echoes(wrapped=wrapped)) == (size == "1m")
+    told = echoes(wrapped=wrapped)
+    # With room for one image, the second job may come before the first one's image has been given back.
+    assert size != "1m" or "Shared memory is too small" in told
 
 
 @linux_only
