@@ -11,12 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medai.api import models, prepare, segment
+    from medai.api import evaluate, models, prepare, segment, train
     from medai.errors import MedAIError
     from medai.jobs.job import Job
     from medai.progress import Progress
     from medai.result import Labelmap, Result
-    from medai.training_api import evaluate, train
     from medai.volume import Region, Series, Volume
 
 __version__ = "0.1.0"
@@ -50,8 +49,8 @@ _HOMES = {
     "models": "medai.api",
     "prepare": "medai.api",
     "segment": "medai.api",
-    "evaluate": "medai.training_api",
-    "train": "medai.training_api",
+    "evaluate": "medai.api",
+    "train": "medai.api",
 }
 
 

@@ -30,8 +30,8 @@ def command(
 ) -> None:
     """Replaced by `_HELP`: exit codes are part of it."""
     with guarded(debug=debug):
+        from medai.api import evaluate
         from medai.training.data import read_data_list
-        from medai.training_api import evaluate
 
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(model)

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from medai.api import DEFAULT_MODEL
-from medai.cli.outcome import (
-    EXIT_CODES,
-    ExitCode,
-    as_record,
-    common_code,
-    errors,
-    exit_code,
-    explained,
-    guarded,
-    output,
-    show,
-)
-from medai.cli.progress import Listener
+from medai.cli import options
+from medai.cli.batch import Batch
+from medai.cli.outcome import EXIT_CODES, guarded
 from medai.cli.regions import parse_regions
-from medai.cli.targets import Task, plan
-from medai.errors import BundleError, JobCancelled, MedAIError, WriteError
+from medai.cli.targets import plan
 from medai.result import Result
-
-if TYPE_CHECKING:
-    from medai.volume import Series, Volume
 
 
 class Format(str, Enum):
@@ -51,19 +33,8 @@ input's own grid. With several inputs one model stays loaded for all of them; wh
 """
 
 
-@dataclass(frozen=True)
-class _Choices:
-    """What is the same for all inputs."""
-
-    models: tuple[str, ...]
-    series: str | None
-    parameters: dict[str, Any]
-    overwrite: bool
-    debug: bool
-
-
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Image files or DICOM folders.")],
+    inputs: options.Inputs,
     *,
     target: Annotated[
         str,
@@ -81,9 +52,7 @@ def command(
             show_default=DEFAULT_MODEL,
         ),
     ] = None,
-    series: Annotated[
-        str | None, typer.Option(help="Series of a DICOM folder: number in its list, description or UID.")
-    ] = None,
+    series: options.Series = None,
     region: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,10 +64,8 @@ def command(
     segment: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Segment to keep. Repeat for several; all by default.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    overlap: Annotated[
-        float | None, typer.Option(min=0, max=0.99, help="Overlap of neighbouring windows; the model's own by default.")
-    ] = None,
+    device: options.Device = "auto",
+    overlap: options.Overlap = None,
     tta: Annotated[
         bool,
         typer.Option(
@@ -107,22 +74,13 @@ def command(
             "Takes up to eight times as long; for models trained on mirrored images.",
         ),
     ] = False,
-    backend: Annotated[
-        str,
-        typer.Option(help="auto (the fastest that agrees with PyTorch here), torch, openvino, onnxruntime."),
-    ] = "auto",
-    together: Annotated[
-        bool, typer.Option("--together", help="The inputs are the images of one patient, in the model's order.")
-    ] = False,
+    backend: options.Backend = "auto",
+    together: options.Together = False,
     file_format: Annotated[Format, typer.Option("--format", help="Of files in an output folder.")] = Format.SEG_NRRD,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one line of JSON per input: output, volumes in mL, provenance, error.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite/--no-clobber", help="Replace existing files, or leave such inputs out.")
-    ] = True,
-    debug: Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")] = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    overwrite: options.Overwrite = True,
+    debug: options.Debug = False,
 ) -> None:
     """Replaced by `_HELP`: exit codes are part of it."""
     with guarded(debug=debug):
@@ -135,110 +93,31 @@ def command(
             "tta": tta,
             "backend": backend,
         }
-        choices = _Choices(tuple(model or [DEFAULT_MODEL]), series, parameters, overwrite, debug)
-        codes = _run(tasks, choices, as_json=as_json, quiet=quiet)
-        raise typer.Exit(common_code(codes))
+        batch = Batch(
+            task="segment",
+            models=tuple(model or [DEFAULT_MODEL]),
+            parameters=parameters,
+            record=_record,
+            lines=_lines,
+            series=series,
+            as_json=as_json,
+            quiet=quiet,
+            overwrite=overwrite,
+            debug=debug,
+        )
+        raise typer.Exit(batch.run(tasks))
 
 
 command.__doc__ = f"{_HELP}\n{EXIT_CODES}"
 
 
-def _run(tasks: list[Task], choices: _Choices, *, as_json: bool, quiet: bool) -> list[ExitCode]:
-    """All tasks, one after the other; the exit code of each."""
-    from medai.bundles import library
-    from medai.jobs.worker import default_worker
-
-    for model in choices.models:
-        library.find(model)  # a wrong name is told before anything is read
-    _make_folders(tasks)
-    default_worker().start()  # it imports torch while the first image is being read
-    codes: list[ExitCode] = []
-    provenance = ""
-    with Listener(errors(), quiet=quiet) as listener:
-        for number, task in enumerate(tasks):
-            record: dict[str, object] = {"input": [str(path) for path in task.inputs], "status": "ok"}
-            began = time.monotonic()
-            failure: MedAIError | None = None
-            try:
-                if task.done and not choices.overwrite:
-                    record |= {"status": "kept", "output": [str(task.target)]}
-                    listener.say(f"{task.name}: {task.target} exists already and is kept")
-                else:
-                    result, files = _one(task, choices, listener)
-                    provenance = str(result.provenance)
-                    record |= {"output": [str(file) for file in files], **_told(result)}
-                    if not (as_json or quiet):
-                        _print(task, files, result)
-            except (KeyboardInterrupt, JobCancelled):
-                if as_json:
-                    output().print(json.dumps({**record, "status": "cancelled"}))
-                raise
-            except Exception as error:
-                failure = explained(error)
-                show(failure, errors(), about=task.name if len(tasks) > 1 else "", debug=choices.debug)
-                record |= {"status": "failed", "error": as_record(failure)}
-            codes.append(exit_code(failure) if failure else ExitCode.OK)
-            if as_json:
-                output().print(json.dumps({**record, "duration_s": round(time.monotonic() - began, 3)}))
-            if isinstance(failure, BundleError) and number + 1 < len(tasks):
-                errors().print(f"The remaining {len(tasks) - number - 1} inputs need the same model and are left out.")
-                break
-    _summarize(tasks, codes, provenance, as_json=as_json, quiet=quiet)
-    return codes
+def _record(result: Result) -> dict[str, object]:
+    """A series has one entry of volumes per frame."""
+    frames = [frame.labelmap.volumes_ml() for frame in result.frames]
+    return {"volumes_ml": frames or result.labelmap.volumes_ml()}
 
 
-def _one(task: Task, choices: _Choices, listener: Listener) -> tuple[Result, tuple[Path, ...]]:
-    from medai.api import prepare
-    from medai.files import check_target, read, write
-    from medai.jobs.worker import default_worker
-
-    listener.begin(task.name)
-    check_target(task.target)
-    images: list[Volume | Series] = [read(path, choices.series) for path in task.inputs]
-    job = prepare(images, choices.models, **choices.parameters)
-    result = default_worker().submit(job).wait(listener)
-    return result, write(result, task.target, keep=task.inputs)
-
-
-def _make_folders(tasks: list[Task]) -> None:
-    for folder in {task.target.parent for task in tasks}:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WriteError(
-                f"The folder '{folder}' cannot be made.",
-                f"The computer reports: {error.strerror or error}.",
-                "Choose another output folder.",
-            ) from error
-
-
-def _told(result: Result) -> dict[str, object]:
-    """What a program wants to know of a result; a series has one entry of volumes per frame."""
-    volumes: object = (
-        [frame.labelmap.volumes_ml() for frame in result.frames] if result.frames else result.labelmap.volumes_ml()
-    )
-    return {"volumes_ml": volumes, "provenance": result.provenance.attributes(), "notes": list(result.provenance.notes)}
-
-
-def _print(task: Task, files: tuple[Path, ...], result: Result) -> None:
-    console = output()
-    console.print(f"{task.name}: {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else ""))
-    for number, frame in enumerate(result.frames or (result,)):
-        volumes = frame.labelmap.volumes_ml()
-        width = max((len(name) for name in volumes), default=0)
-        if result.frames:
-            console.print(f"  frame {number}")
-        for name, volume in volumes.items():
-            console.print(f"  {name:{width}}  {volume:10.3f} mL")
-    for note in result.provenance.notes:
-        console.print(f"  Note: {note}")
-
-
-def _summarize(tasks: list[Task], codes: list[ExitCode], provenance: str, *, as_json: bool, quiet: bool) -> None:
-    failed = [task.name for task, code in zip(tasks, codes, strict=False) if code is not ExitCode.OK]
-    left_out = len(tasks) - len(codes)
-    if len(tasks) > 1 and (failed or left_out):
-        errors().print(f"{len(codes) - len(failed)} of {len(tasks)} inputs done. Failed: {', '.join(failed)}.")
-    if provenance and not (as_json or quiet):
-        lines = [line for line in provenance.splitlines() if not line.startswith("Note: ")]
-        output().print("\n".join(lines))
+def _lines(result: Result) -> list[str]:
+    volumes = result.labelmap.volumes_ml()
+    width = max((len(name) for name in volumes), default=0)
+    return [f"{name:{width}}  {volume:10.3f} mL" for name, volume in volumes.items()]

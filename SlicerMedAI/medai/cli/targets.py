@@ -37,11 +37,18 @@ class Task:
         return self.target.exists() or numbered(self.target, 0).exists()
 
 
-def plan(inputs: Sequence[Path], output: str, ending: str, *, together: bool) -> list[Task]:
+def plan(
+    inputs: Sequence[Path],
+    output: str,
+    ending: str,
+    *,
+    together: bool = False,
+    writable: tuple[str, ...] = formats.WRITABLE_IMAGE,
+) -> list[Task]:
     """One task per input, or one for all of them together.
 
     `output` is a folder when it exists as one, ends in a slash or has no known ending, or when there are several
-    tasks; the files in it are called after the inputs. The folder is not made yet.
+    tasks; the files in it are called after the inputs. The folder is not made yet. Files end in one of `writable`.
 
     Raises
     ------
@@ -51,14 +58,14 @@ def plan(inputs: Sequence[Path], output: str, ending: str, *, together: bool) ->
     groups = [tuple(inputs)] if together else [(path,) for path in inputs]
     target = Path(output)
     a_folder = output.endswith(("/", "\\")) or target.is_dir()
-    a_file = not a_folder and formats.suffix(target) in formats.WRITABLE_IMAGE
+    a_file = not a_folder and formats.suffix(target) in writable
     if a_file and len(groups) > 1:
         raise typer.BadParameter(f"{len(groups)} results cannot all be written to the file '{output}'; name a folder.")
     if a_file:
         names, targets = [_name(groups[0][0])], [target]
     else:
         if target.suffix and not a_folder:
-            known = formats.spelled(formats.WRITABLE_IMAGE)
+            known = formats.spelled(writable)
             raise typer.BadParameter(f"'{output}' is no folder, and a file must end in {known}.")
         names = _distinct([group[0] for group in groups])
         targets = [target / f"{name}.{ending}" for name in names]

@@ -55,7 +55,7 @@ def command(
 ) -> None:
     """Replaced by `_HELP`: exit codes are part of it."""
     with guarded(debug=debug):
-        from medai.training_api import train
+        from medai.api import train
 
         choices: dict[str, Any] = {"licence": licence}
         if data_licence is not None:

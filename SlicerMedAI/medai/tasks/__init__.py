@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from medai.errors import InputError
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from medai.progress import Report
     from medai.result import Result
 
-TASKS = ("segment", "train", "evaluate")
+IMAGE_TASKS = ("segment",)
+"""What is asked of images; each has a folder here with ``Parameters``, ``check_choice`` and ``run.run``."""
+TASKS = (*IMAGE_TASKS, "train", "evaluate")
 
 
 def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
@@ -32,16 +35,8 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     MedAIError
         Always one of its children, whatever went wrong.
     """
-    if job.task == "segment":
-        from medai.tasks.segment.run import run as segment
-
-        return segment(job, report, loaded)
-    if job.task in ("train", "evaluate"):
-        from medai.training.task import run as learn
-
-        return learn(job, report, loaded)
-    raise InputError(
-        f"'{job.task}' is not a task.",
-        f"Known are: {', '.join(TASKS)}.",
-        "Choose one of them.",
-    )
+    if job.task not in TASKS:
+        raise InputError(f"'{job.task}' is not a task.", f"Known are: {', '.join(TASKS)}.", "Choose one of them.")
+    home = f"medai.tasks.{job.task}.run" if job.task in IMAGE_TASKS else "medai.training.task"
+    result: Result = import_module(home).run(job, report, loaded)
+    return result

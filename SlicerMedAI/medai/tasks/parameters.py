@@ -10,7 +10,9 @@ from typing import TypeVar
 import numpy as np
 
 from medai.errors import InputError
+from medai.volume import Region
 
+_BACKENDS = ("auto", "torch", "openvino", "onnxruntime")
 _Parameters = TypeVar("_Parameters", bound="TaskParameters")
 
 
@@ -61,6 +63,72 @@ class TaskParameters:
     def _checked(self, name: str, value: object) -> None:
         """Keep the plain form of a value that was given in another."""
         object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageParameters(TaskParameters):
+    """What every task on images lets a person choose.
+
+    Parameters
+    ----------
+    region : Region, tuple of Region, or None
+        Boxes to look in, RAS mm; the whole image by default.
+    overlap : float, or None
+        Overlap of neighbouring windows, 0 to below 1; the model's own by default.
+    sw_batch_size : int, or None
+        Windows per forward pass, 1 or more; the model's own by default.
+    backend : str
+        What computes the network: ``"auto"`` (the fastest that was measured to agree with PyTorch on this computer),
+        ``"torch"``, ``"openvino"`` or ``"onnxruntime"``.
+
+    Raises
+    ------
+    InputError
+        When a value cannot be used.
+    """
+
+    region: Region | tuple[Region, ...] | None = None
+    overlap: float | None = None
+    sw_batch_size: int | None = None
+    backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(isinstance(region, Region) for region in self.regions):
+            raise wrong("region", self.region, self._region_rule)
+        if self.overlap is not None:
+            self._checked("overlap", fraction("overlap", self.overlap))
+        if self.sw_batch_size is not None:
+            self._checked("sw_batch_size", count("sw_batch_size", self.sw_batch_size))
+        one_of("backend", self.backend, _BACKENDS)
+
+    @property
+    def _region_rule(self) -> str:
+        return "It is a Region, several of them, or nothing"
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The boxes given, always a tuple."""
+        if isinstance(self.region, Region):
+            return (self.region,)
+        return tuple(self.region) if isinstance(self.region, Iterable) else ()
+
+    def as_text(self) -> dict[str, str]:
+        """What was chosen, by name; what was left alone is left out."""
+        text = super().as_text()
+        if self.regions:
+            text["region"] = "; ".join(
+                f"{region.name} center {numbers(region.center)} size {numbers(region.size)} mm RAS, "
+                f"axes {numbers(region.axes.ravel())}".strip()
+                for region in self.regions
+            )
+        if self.overlap is not None:
+            text["overlap"] = f"{self.overlap:g}"
+        if self.sw_batch_size is not None:
+            text["sw_batch_size"] = str(self.sw_batch_size)
+        if self.backend != "auto":
+            text["backend"] = self.backend
+        return text
 
 
 def wrong(name: str, value: object, rule: str) -> InputError:

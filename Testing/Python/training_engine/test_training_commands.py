@@ -7,10 +7,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from medai.api import prepare_training
 from medai.cli import app
 from medai.errors import JobCancelled
 from medai.jobs.worker import Worker
-from medai.training_api import prepare_training
 
 FEW = ["--set", "epochs=1", "--set", "width=4", "--set", "patch_size=[16,16,16]", "--device", "cpu"]
 

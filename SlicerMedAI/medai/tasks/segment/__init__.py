@@ -2,5 +2,6 @@
 
 from medai.tasks.segment.choice import check_choice
 from medai.tasks.segment.parameters import SegmentParameters
+from medai.tasks.segment.parameters import SegmentParameters as Parameters
 
-__all__ = ["SegmentParameters", "check_choice"]
+__all__ = ["Parameters", "SegmentParameters", "check_choice"]

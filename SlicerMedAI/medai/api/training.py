@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medai.api.running import OnProgress, run
 from medai.errors import InputError
 from medai.jobs.job import Job
-from medai.progress import Progress
 from medai.result import Result
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def train(
     *,
     parameters: TrainingParameters | Mapping[str, object] | str | os.PathLike[str] | None = None,
     worker: Worker | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
     in_process: bool = False,
     **choices: Any,
 ) -> Result:
@@ -69,7 +69,7 @@ def train(
     >>> medai.segment("head.nii.gz", "models/mine")                                            # doctest: +SKIP
     """
     job = prepare_training(data, task, output, parameters=parameters, **choices)
-    return _run(job, worker, on_progress, in_process=in_process)
+    return run(job, worker, on_progress, in_process=in_process)
 
 
 def prepare_training(
@@ -109,7 +109,7 @@ def evaluate(
     split: str = "",
     device: str = "auto",
     worker: Worker | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
     in_process: bool = False,
 ) -> Result:
     """Measure how good a model is on cases with references.
@@ -155,24 +155,10 @@ def evaluate(
         )
     given = {"data": listed, "split": split, "folder": Path(output).expanduser().absolute(), "device": device}
     EvaluationRequest.of(given)
-    return _run(Job("evaluate", library.find(model), (), given), worker, on_progress, in_process=in_process)
+    return run(Job("evaluate", library.find(model), (), given), worker, on_progress, in_process=in_process)
 
 
 def _listed(data: str | os.PathLike[str] | DataList) -> DataList:
     from medai.training.data import DataList, read_data_list
 
     return data if isinstance(data, DataList) else read_data_list(Path(data).expanduser())
-
-
-def _run(
-    job: Job, worker: Worker | None, on_progress: Callable[[Progress], None] | None, *, in_process: bool
-) -> Result:
-    if in_process:
-        from medai.api import run_here
-
-        return run_here(job, on_progress)
-    if worker is None:
-        from medai.jobs.worker import default_worker
-
-        worker = default_worker()
-    return worker.submit(job).wait(on_progress)

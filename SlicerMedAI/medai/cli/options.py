@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Inputs = Annotated[list[Path], typer.Argument(metavar="INPUT", help="Image files or DICOM folders.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="Model name or bundle folder.")]
+Series = Annotated[str | None, typer.Option(help="Series of a DICOM folder: number in its list, description or UID.")]
+Region = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[NAME=]X,Y,Z,SX,SY,SZ", help="Box to look in: centre and edge lengths, RAS mm. Repeat for several."
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Backend = Annotated[
+    str, typer.Option(help="auto (the fastest that agrees with PyTorch here), torch, openvino, onnxruntime.")
+]
+Overlap = Annotated[
+    float | None, typer.Option(min=0, max=0.99, help="Overlap of neighbouring windows; the model's own by default.")
+]
+Together = Annotated[
+    bool, typer.Option("--together", help="The inputs are the images of one patient, in the model's order.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one line of JSON per input: output, findings, provenance, error.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite/--no-clobber", help="Replace existing files, or leave such inputs out.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")]
