@@ -67,6 +67,8 @@ class Recipe:
     extra: dict[str, Any] | None = None
     scale_and_offset: tuple[tuple[float, float], ...] | None = None
     """Weight and bias per output channel of a network that is one 1x1x1 convolution."""
+    even: bool = False
+    """Whether all weights of the network are the same, with a sum of 1 for each output: it takes means."""
     about: dict[str, Any] | None = None
     """Laid over the metadata."""
     inputs: dict[str, Any] | None = None
@@ -76,7 +78,7 @@ class Recipe:
 
     @property
     def channels(self) -> int:
-        return int(self.network["in_channels"])
+        return int(self.network.get("in_channels", 1))
 
     def config(self) -> dict[str, Any]:
         content: dict[str, Any] = {
@@ -318,6 +320,66 @@ KIDNEY = Recipe(
 )
 """Models for the command line (of one image, of two of one patient) and for what is done to a model's files."""
 
+BACK = (
+    "$lambda d: {**d, 'pred': (d['pred'] - d['image'].mean()) * (d['raw'].std() / d['image'].std()) + d['raw'].mean()}"
+)
+
+
+def denoiser(
+    dimensions: int = 3, channels: int = 1, kernel: int = 1, pre: list[dict[str, Any]] | None = None
+) -> Recipe:
+    """A model that gives images back: halfway to the middle of their range, or with larger kernels their means."""
+    invert = [INVERT] if dimensions == 3 else []
+    return Recipe(
+        network={
+            "_target_": f"torch.nn.Conv{dimensions}d",
+            "in_channels": channels,
+            "out_channels": channels,
+            "kernel_size": kernel,
+            "padding": kernel // 2,
+            "padding_mode": "replicate",
+            "groups": channels,
+            "bias": kernel == 1,
+        },
+        pre=[
+            LOAD,
+            *(pre or []),
+            {"_target_": "CopyItemsd", "keys": "image", "names": "raw"},
+            {"_target_": "ScaleIntensityd", "keys": "image"},
+        ],
+        post=[BACK, *invert, SAVE | {"output_dtype": "$numpy.float32"}],  # type: ignore[list-item]
+        inferer={
+            "_target_": "SlidingWindowInferer",
+            "roi_size": [16] * dimensions,
+            "sw_batch_size": 2,
+            "overlap": 0.25,
+        },
+        labels={},
+        scale_and_offset=((0.5, 0.25),) * channels if kernel == 1 else None,
+        even=kernel > 1,
+        about={"name": "Halver", "task": "Denoising", "medai": {"task": "denoise"}},
+        inputs={"spatial_shape": ["8*n"] * dimensions},
+    )
+
+
+def autoencoder(dimensions: int = 3, pre: list[dict[str, Any]] | None = None) -> Recipe:
+    """A model with a code of 6 numbers for every cell of 4 voxels along each axis."""
+    return replace(
+        denoiser(dimensions, pre=pre),
+        network={
+            "_target_": "AutoEncoder",
+            "spatial_dims": dimensions,
+            "in_channels": 1,
+            "out_channels": 1,
+            "channels": [8, 6],
+            "strides": [2, 2],
+            "norm": "batch",
+        },
+        scale_and_offset=None,
+        about={"name": "Coder", "task": "Autoencoding", "medai": {"task": "encode"}},
+    )
+
+
 # The slices of a volume go through a two-dimensional network.
 RECIPES["components"].network["spatial_dims"] = 2
 
@@ -353,7 +415,9 @@ def write_bundle(root: Path, recipe: Recipe) -> Path:
     network = ConfigParser({"network_def": recipe.network}).get_parsed_content("network_def")
     with torch.no_grad():
         for parameter in network.parameters():
-            if recipe.scale_and_offset is not None:
+            if recipe.even:
+                parameter.fill_(len(parameter) / parameter.numel())
+            elif recipe.scale_and_offset is not None:
                 values = torch.tensor([pair[0 if parameter.ndim > 1 else 1] for pair in recipe.scale_and_offset])
                 parameter.copy_(values.reshape([-1] + [1] * (parameter.ndim - 1)))
             elif parameter.ndim == 1:

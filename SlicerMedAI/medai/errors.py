@@ -58,6 +58,10 @@ class InputError(MedAIError):
     """The image, or a parameter given with it, cannot be used."""
 
 
+class NothingToSeeError(InputError):
+    """In an image, or in the chosen part of it, nothing can be told apart: one value everywhere, or none that is valid."""
+
+
 class GeometryError(InputError):
     """Spacing, axes, extent or a transform make the image unusable, or two images do not lie in the same place."""
 

@@ -148,6 +148,29 @@ class Plot:
     name: str = "plot"
 
 
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """Codes of the images of a cohort. A table that comes with them tells the same features to people.
+
+    Parameters
+    ----------
+    array : ndarray of float32, shape (N, F)
+        Features of every image's code, which can be compared between images of any size.
+    cases : tuple of str, length N
+        Names of the images.
+    features : tuple of str, length F
+        What each column is.
+    latents : tuple of ndarray, length N
+        The whole code of every image, of which it can be reconstructed; larger images have larger ones.
+    """
+
+    array: NDArray[np.float32] = field(repr=False)
+    cases: tuple[str, ...]
+    features: tuple[str, ...] = field(repr=False)
+    latents: tuple[NDArray[np.float32], ...] = field(default=(), repr=False)
+    name: str = "codes"
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where a result came from; enough to repeat it and to cite it.
@@ -219,8 +242,8 @@ class Provenance:
         return "\n".join(lines)
 
 
-Item = Labelmap | Volume | Boxes | Table | Plot
-_Kind = TypeVar("_Kind", Labelmap, Volume, Boxes, Table, Plot)
+Item = Labelmap | Volume | Boxes | Table | Plot | Codes
+_Kind = TypeVar("_Kind", Labelmap, Volume, Boxes, Table, Plot, Codes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +253,7 @@ class Result:
     Parameters
     ----------
     items : tuple
-        `Labelmap`, `Volume`, `Boxes`, `Table` and `Plot`, in the order a person wants to see them.
+        `Labelmap`, `Volume`, `Boxes`, `Table`, `Plot` and `Codes`, in the order a person wants to see them.
     provenance : Provenance
         Where it came from.
     frames : tuple of Result
@@ -253,9 +276,30 @@ class Result:
         return self._first(Labelmap)
 
     @property
+    def boxes(self) -> Boxes:
+        """The first boxes (of a detection).
+
+        Raises
+        ------
+        LookupError
+            When the job made none.
+        """
+        return self._first(Boxes)
+
+    @property
     def table(self) -> Table:
         """The first table (volumes in mL for a segmentation)."""
         return self._first(Table)
+
+    @property
+    def volume(self) -> Volume:
+        """The first volume (the image without its noise of a denoising)."""
+        return self._first(Volume)
+
+    @property
+    def codes(self) -> Codes:
+        """The first codes."""
+        return self._first(Codes)
 
     def _first(self, kind: type[_Kind]) -> _Kind:
         for item in self.items:

@@ -13,7 +13,8 @@ import numpy as np
 from medai.bundles import configs
 from medai.bundles.labels import classes_of, input_specs, plain_text, segments_of
 from medai.bundles.licence import licence_of
-from medai.bundles.purpose import task_of
+from medai.bundles.operating_points import OperatingPoint, operating_points_of
+from medai.bundles.purpose import task_of, tasks_of
 from medai.result import Segment
 from medai.volume import Volume
 
@@ -101,6 +102,8 @@ class Description:
         What people call it.
     task : str
         Name of a task of medai (`medai.bundles.purpose.TASKS`), or ``"other"`` when medai has none for it.
+    tasks : tuple of str
+        All tasks of medai that it serves: a denoiser may bring an autoencoder that also encodes.
     task_text, text, intended_use : str
         The metadata's own words: task, description, intended use.
     version, modality : str
@@ -111,6 +114,8 @@ class Description:
         What it finds.
     classes : tuple of str
         What a model for classification or detection tells apart, in the order of its scores.
+    operating_points : tuple of OperatingPoint
+        From which probability on a finding counts; empty when the metadata does not say.
     licence, citation, authors, copyright : str
         Terms of use and credit.
     size_bytes : int
@@ -129,6 +134,7 @@ class Description:
     root: Path
     title: str = ""
     task: str = "segment"
+    tasks: tuple[str, ...] = ()
     task_text: str = ""
     version: str = ""
     text: str = ""
@@ -137,6 +143,7 @@ class Description:
     inputs: tuple[Input, ...] = ()
     segments: tuple[Segment, ...] = ()
     classes: tuple[str, ...] = ()
+    operating_points: tuple[OperatingPoint, ...] = ()
     licence: str = ""
     citation: str = ""
     authors: str = ""
@@ -265,6 +272,7 @@ def describe(root: Path | str) -> Description:
         root=root,
         title=_text(own.get("title")) or _text(meta.get("name")) or root.name.replace("_", " "),
         task=task_of(meta),
+        tasks=tasks_of(root, meta),
         task_text=_text(meta.get("task")),
         version=_text(meta.get("version")),
         text=_text(meta.get("description")),
@@ -273,6 +281,7 @@ def describe(root: Path | str) -> Description:
         inputs=inputs,
         segments=segments_of(meta),
         classes=classes_of(meta),
+        operating_points=operating_points_of(meta, classes_of(meta)),
         licence=licence_of(root, meta),
         citation=_text(own.get("citation")) or _text(meta.get("references")) or _text(meta.get("citation")),
         authors=_text(meta.get("authors")),

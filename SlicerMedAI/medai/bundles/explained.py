@@ -47,6 +47,9 @@ def explained(
     except MedAIError:
         raise
     except Exception as error:
+        said = _said(error)
+        if said is not None:
+            raise said from error
         if is_out_of_memory(error):
             raise out_of_memory(error, device) from error
         package = _missing_package(error)
@@ -77,6 +80,14 @@ def unusable(model: str, why: str) -> BundleFormatError:
         f"{why}.",
         "Ask its authors for a bundle that follows the MONAI bundle specification.",
     )
+
+
+def _said(error: BaseException) -> MedAIError | None:
+    """What one of medai's own steps said, which MONAI wraps on its way up."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, MedAIError):
+        cause = cause.__cause__
+    return cause
 
 
 def _missing_package(error: BaseException) -> str:

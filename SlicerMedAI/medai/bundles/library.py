@@ -23,6 +23,7 @@ from medai.bundles import configs
 from medai.bundles import trust as trusting
 from medai.bundles.archive import bundle_in, extract, full
 from medai.bundles.description import Description, describe
+from medai.bundles.encoders import ENCODE
 from medai.bundles.integrity import check_pins, is_pinned, write_pins
 from medai.bundles.weights import weights_path
 from medai.errors import BundleNotFoundError, InputError, MaliciousBundleError, MedAIError, UntrustedBundleError
@@ -269,6 +270,8 @@ def _check(root: Path) -> None:
     with contextlib.suppress(UntrustedBundleError):
         trusting.check_config(root)
     load_state_dict(root)
+    if configs.all_named(root, ENCODE):
+        load_state_dict(root, stem=ENCODE)
 
 
 def _taken(name: str, folder: Path) -> InputError:

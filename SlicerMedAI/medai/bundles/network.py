@@ -14,7 +14,7 @@ from medai.bundles.weights import load_state_dict
 from medai.errors import BundleFormatError
 
 
-def with_weights(network: object, root: Path, device: str) -> torch.nn.Module:
+def with_weights(network: object, root: Path, device: str, *, stem: str = "inference") -> torch.nn.Module:
     """Put a bundle's weights into its network, and the network onto a device, for inference only.
 
     Parameters
@@ -25,6 +25,8 @@ def with_weights(network: object, root: Path, device: str) -> torch.nn.Module:
         The bundle's folder.
     device : str
         A PyTorch device that exists on this computer.
+    stem : str
+        Which of the bundle's configurations describes the network.
 
     Raises
     ------
@@ -34,7 +36,7 @@ def with_weights(network: object, root: Path, device: str) -> torch.nn.Module:
     if not isinstance(network, torch.nn.Module):
         raise unusable(root.name, "It has no 'network_def' that describes its network")
     target = getattr(network, "module", network) if isinstance(network, torch.nn.DataParallel) else network
-    state = load_state_dict(root)
+    state = load_state_dict(root, stem=stem)
     try:
         target.load_state_dict(state, strict=True)
     except RuntimeError as error:

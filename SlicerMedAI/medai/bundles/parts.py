@@ -66,7 +66,7 @@ class Parts:
     amp_kwargs: dict[str, Any] = field(default_factory=dict)
 
 
-def parts_of(root: Path, device: str) -> Parts:
+def parts_of(root: Path, device: str, stem: str = "inference") -> Parts:
     """Evaluate those settings of a bundle that an inference needs.
 
     Parameters
@@ -75,6 +75,8 @@ def parts_of(root: Path, device: str) -> Parts:
         The bundle's folder.
     device : str
         A PyTorch device that exists on this computer.
+    stem : str
+        Which of its configurations.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def parts_of(root: Path, device: str) -> Parts:
     DependencyError
         When the bundle needs a Python package that is not installed.
     """
-    content, metadata = trust.checked(root)
+    content, metadata = trust.checked(root, stem=stem)
     parser = ConfigParser()
     if metadata:
         parser.read_meta(metadata)
@@ -107,7 +109,7 @@ def parts_of(root: Path, device: str) -> Parts:
         _arrays_of_numbers(),
         explained(what, root.name, device, kind=BundleFormatError, remedy=UNFIT_MODEL),
     ):
-        network = with_weights(resolve("evaluator::network", "network", "network_def", "net"), root, device)
+        network = with_weights(resolve("evaluator::network", "network", "network_def", "net"), root, device, stem=stem)
         # Calls that set up the parts, which MONAI makes before it makes the evaluator.
         resolve("evaluator::_requires_")
         own = resolve("evaluator::postprocessing")

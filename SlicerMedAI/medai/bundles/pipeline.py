@@ -53,6 +53,9 @@ class Pipeline:
         The bundle's folder.
     device : str
         A PyTorch device that exists on this computer.
+    stem : str
+        Which of the bundle's configurations: ``"inference"``, or that of a second network, see
+        `medai.bundles.encoders`.
 
     Attributes
     ----------
@@ -81,10 +84,10 @@ class Pipeline:
         When the bundle needs a Python package that is not installed.
     """
 
-    def __init__(self, root: Path, device: str) -> None:
+    def __init__(self, root: Path, device: str, stem: str = "inference") -> None:
         self.root = root
         self.device = device
-        parts = parts_of(root, device)
+        parts = parts_of(root, device, stem)
         self.network, self.inferer, self.latents = parts.network, parts.inferer, parts.latents
         self.preprocessing, self.postprocessing = parts.preprocessing, parts.postprocessing
         self._prepare_batch, self._finishes_parts = parts.prepare_batch, parts.finishes_parts

@@ -86,6 +86,16 @@ def activates(postprocessing: object) -> bool:
     return any(isinstance(leaf, (Activations, Activationsd)) for leaf in leaves(postprocessing))
 
 
+def excludes(postprocessing: object) -> bool:
+    """Whether the classes of a classification exclude each other: it makes probabilities by softmax, or not at all."""
+    for leaf in leaves(postprocessing):
+        if isinstance(leaf, Activations) and leaf.sigmoid:
+            return False
+        if isinstance(leaf, Activationsd) and any(leaf.sigmoid):
+            return False
+    return True
+
+
 def values_of_channels(postprocessing: object, channels: int, dimensions: int = 3) -> tuple[int, ...]:
     """The label that each channel alone becomes, where several channels are merged into one labelmap.
 

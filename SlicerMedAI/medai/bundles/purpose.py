@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
+from medai.bundles.encoders import encoder_config
 from medai.bundles.labels import input_specs, output_spec, plain_text
 
-TASKS: Final = ("segment", "classify", "detect", "denoise", "synthesize", "forecast")
+TASKS: Final = ("segment", "classify", "detect", "denoise", "encode", "synthesize", "forecast")
 OTHER: Final = "other"
 """For models of which medai makes no use: registration, landmarks, diffusion, ..."""
 
@@ -26,6 +28,12 @@ def task_of(metadata: Mapping[str, Any]) -> str:
     return stated or _read(metadata)
 
 
+def tasks_of(root: Path, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """All tasks of `TASKS` that a bundle serves: its own first, then what its networks can do besides."""
+    served = [task_of(metadata), *(["encode"] if encoder_config(root) else [])]
+    return tuple(task for task in dict.fromkeys(served) if task in TASKS)
+
+
 def _read(metadata: Mapping[str, Any]) -> str:
     words = f"{plain_text(metadata.get('task'))} {plain_text(metadata.get('name'))}".lower()
     output = output_spec(metadata)
@@ -36,7 +44,7 @@ def _read(metadata: Mapping[str, Any]) -> str:
         return "synthesize"
     if "object" in kind or "box" in kind:
         return "detect"
-    for task, stem in (("denoise", "denois"), ("forecast", "forecast")):
+    for task, stem in (("denoise", "denois"), ("encode", "autoencod"), ("forecast", "forecast")):
         if stem in words and "segment" not in words:
             return task
     if "segment" not in words and ("classif" in words or "classif" in kind or "probabilities" in kind):

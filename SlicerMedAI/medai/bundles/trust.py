@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from medai.bundles import allowed, components, configs
+from medai.bundles.encoders import ENCODE
 from medai.bundles.expressions import Finding, check, check_argument, check_import, check_path, references
 from medai.bundles.integrity import CODE, digest
 from medai.bundles.labels import plain_text
 from medai.bundles.live import is_live, live_ids, parts
+from medai.bundles.own_transforms import OWN_TRANSFORMS, argument_findings
 from medai.errors import BundleTamperedError, MaliciousBundleError, UntrustedBundleError, WriteError
 
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*")
@@ -110,13 +112,24 @@ def findings(content: Mapping[str, Any], root: Path | None = None) -> list[Findi
         found += _string_findings(keys, text, modules, live=is_live(keys, live))
     for keys, item in _objects(content):
         found += _object_findings(keys, item, live=is_live(keys, live))
+        target = item.get("_target_")
+        if isinstance(target, str) and target in OWN_TRANSFORMS:
+            found += argument_findings(item, "::".join(keys), plain=not paths and not _merges(content))
     return list(dict.fromkeys(found))
 
 
 def concerns(root: Path | str) -> tuple[str, ...]:
     """What a person should read before trusting a bundle: one sentence per finding, empty when there is nothing."""
     root = Path(root)
-    return tuple(f"{_sentence(item, 'It')}." for item in findings(configs.inference(root), root))
+    return tuple(f"{_sentence(item, 'It')}." for item in _findings_of(root))
+
+
+def _findings_of(root: Path) -> list[Finding]:
+    """Of every configuration that is evaluated here."""
+    found = findings(configs.inference(root), root)
+    if configs.all_named(root, ENCODE):
+        found += findings(configs.inference(root, ENCODE))
+    return list(dict.fromkeys(found))
 
 
 def is_trusted(root: Path | str) -> bool:
@@ -139,7 +152,7 @@ def trust(root: Path | str) -> str:
         When it does what no honest model needs, or holds compiled code that nobody can read.
     """
     root = Path(root)
-    harmful = [finding for finding in findings(configs.inference(root), root) if finding.harmful]
+    harmful = [finding for finding in _findings_of(root) if finding.harmful]
     _raise(harmful, root)
     compiled = [path.name for path in root.rglob("*") if path.suffix in CODE - {".py"} and path.is_file()]
     if compiled:
@@ -286,7 +299,8 @@ def _target_findings(target: object, item: Mapping[str, Any], where: str, *, liv
     if not isinstance(target, str) or not _TARGET.fullmatch(target):
         return [Finding(where, f"calls '{target}', which is known only once it runs")]
     name = target.rpartition(".")[2]
-    if _known_reader(name, where) and components.is_plain(name) and target in (name, f"monai.data.{name}"):
+    a_reader = _known_reader(name, where) and components.is_plain(name) and target in (name, f"monai.data.{name}")
+    if a_reader or target in OWN_TRANSFORMS:  # whose arguments are looked at together
         return []
     harmful = _dotted_harm(target, where, live=live) if "." in target else _plain_harm(target)
     if harmful is not None:
@@ -333,6 +347,11 @@ def _known_reader(name: str, where: str) -> bool:
 def _is_import(text: str) -> bool:
     # MONAI imports wherever the first statement of an expression is an import.
     return text.startswith("$") and re.match(r"\$\s*(import|from)\b", text) is not None
+
+
+def _merges(content: object) -> bool:
+    """Whether a setting is laid over another of the same name."""
+    return any(key.startswith("+") for key in _keys(content))
 
 
 def _keys(content: object) -> Iterator[str]:

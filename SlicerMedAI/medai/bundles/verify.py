@@ -10,6 +10,7 @@ from typing import Any
 
 from medai.bundles import configs, trust
 from medai.bundles.description import describe
+from medai.bundles.encoders import ENCODE
 from medai.bundles.integrity import check_pins
 from medai.bundles.labels import input_specs, output_spec
 from medai.bundles.licence import licence_of
@@ -104,6 +105,8 @@ def verify(root: Path | str, run_network: bool = True) -> Report:
     allowed = _checked("configuration", _configuration, root)
     weights = _checked("weights", _weights, root)
     checks += [pins, allowed, weights, *_other_configs(root)]
+    if configs.all_named(root, ENCODE):
+        checks.append(_checked("encoding", _encoding, root))
     if run_network:
         if all(check.ok for check in checks if check.essential):
             checks.append(_checked("network", _network, root))
@@ -248,7 +251,7 @@ def _other_configs(root: Path) -> list[Check]:
     for path in sorted((root / "configs").glob("*")):
         if (
             path.suffix not in configs.SUFFIXES
-            or path.stem in ("inference", "metadata")
+            or path.stem in ("inference", ENCODE, "metadata")
             or path.stem.startswith("logging")
         ):
             continue
@@ -266,6 +269,12 @@ def _weights(root: Path) -> str:
     state = load_state_dict(root)
     count = sum(tensor.numel() for tensor in state.values() if tensor.is_floating_point())
     return f"{weights_path(root).name}, {len(state)} tensors, {count / 1e6:.2f} million numbers"
+
+
+def _encoding(root: Path) -> str:
+    """The second network of a bundle."""
+    trust.check_config(root, stem=ENCODE)
+    return f"{weights_path(root, stem=ENCODE).name}, {len(load_state_dict(root, stem=ENCODE))} tensors"
 
 
 def _network(root: Path) -> str:
@@ -301,6 +310,9 @@ def _compared(output: Any, spec: Mapping[str, Any], given: tuple[int, ...]) -> s
         tensor = tensor[:, 0]
     expected = spec.get("num_channels")
     found = tuple(int(edge) for edge in tensor.shape[1:])
+    boxes = "object" in str(spec.get("type"))
+    if boxes and isinstance(expected, int) and expected > 0 and not found[0] % expected:
+        return f"{given[0]} x {_by(given[1:])} in, {found[0] // expected} guesses for {_by(found[1:])} places out"
     if isinstance(expected, int) and expected > 0 and found[0] != expected:
         raise BundleFormatError(
             "The network does not give what the metadata promises.",

@@ -26,11 +26,11 @@ _MMAP_BYTES = 512 * 2**20
 _CLUTTER = ("numpy.", "collections.", "monai.", "ignite.", "torch.", "argparse.", "pathlib.", "_codecs.")
 
 
-def load_state_dict(root: Path | str) -> dict[str, Tensor]:
+def load_state_dict(root: Path | str, *, stem: str = "inference") -> dict[str, Tensor]:
     """Weights of a bundle's network, on the CPU.
 
-    Takes the file that the inference config's ``CheckpointLoader`` names, or its safetensors twin, else the usual
-    names in ``models/``. Checkpoints that hold several state dicts give the one that ``load_dict`` names.
+    Takes the file that the ``CheckpointLoader`` of the configuration `stem` names, or its safetensors twin, else the
+    usual names in ``models/``. Checkpoints that hold several state dicts give the one that ``load_dict`` names.
 
     Raises
     ------
@@ -40,12 +40,12 @@ def load_state_dict(root: Path | str) -> dict[str, Tensor]:
         When the file is a pickle that would run code, or lies outside of the bundle.
     """
     root = Path(root)
-    path = weights_path(root)
+    path = weights_path(root, stem=stem)
     content = _safetensors(path, root.name) if path.suffix == ".safetensors" else _pickle(path, root.name)
-    return _state_dict(content, path, root)
+    return _state_dict(content, path, root, stem)
 
 
-def weights_path(root: Path) -> Path:
+def weights_path(root: Path, *, stem: str = "inference") -> Path:
     """The file of weights that `load_state_dict` reads.
 
     Raises
@@ -54,7 +54,7 @@ def weights_path(root: Path) -> Path:
         When the bundle has none.
     """
     folder = root / "models"
-    named = [name for name in _configured(root)[0] if name]
+    named = [name for name in _configured(root, stem)[0] if name]
     names = [twin for name in named for twin in (str(Path(name).with_suffix(".safetensors")), name)]
     for name in [*names, *_DEFAULTS]:
         path = folder / name
@@ -86,11 +86,11 @@ def _inside(path: Path, root: Path) -> Path:
     return path
 
 
-def _configured(root: Path) -> tuple[list[str], list[str]]:
-    """File names of weights and keys of ``load_dict`` in the inference config, as far as plain reading shows."""
+def _configured(root: Path, stem: str) -> tuple[list[str], list[str]]:
+    """File names of weights and keys of ``load_dict`` in a configuration, as far as plain reading shows."""
     files: list[str] = []
     keys: list[str] = []
-    for path in configs.all_named(root, "inference"):
+    for path in configs.all_named(root, stem):
         try:
             content = configs.read(path)
         except BundleError:
@@ -165,7 +165,7 @@ def _pickle(path: Path, name: str) -> Any:
         raise _broken(path, name, f"{type(error).__name__}: {error}") from error
 
 
-def _state_dict(content: Any, path: Path, root: Path) -> dict[str, Tensor]:
+def _state_dict(content: Any, path: Path, root: Path, stem: str) -> dict[str, Tensor]:
     import torch
 
     def tensors(candidate: object) -> bool:
@@ -177,7 +177,7 @@ def _state_dict(content: Any, path: Path, root: Path) -> dict[str, Tensor]:
 
     chosen = content
     if isinstance(content, Mapping) and not tensors(content):
-        keys = [*_configured(root)[1], *_WRAPPERS]
+        keys = [*_configured(root, stem)[1], *_WRAPPERS]
         chosen = next((content[key] for key in keys if key in content and tensors(content[key])), None)
     if not tensors(chosen):
         raise _broken(path, root.name, "no dictionary of tensors")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medai.engine.backend_names import AUTO, PYTORCH
+
 if TYPE_CHECKING:
     import torch
 
@@ -35,7 +37,7 @@ class Fastest:
     def __init__(
         self, backends: Backends | None, pipeline: Pipeline, requested: str, known: dict[Hashable, Ready]
     ) -> None:
-        self._backends = backends if requested != "torch" else None
+        self._backends = backends if requested != PYTORCH else None
         self._known = known
         self._pipeline = pipeline
         self._requested = requested
@@ -57,18 +59,34 @@ class Fastest:
         """
         if self._backends is None:
             return self._pipeline.network
+        by_name = self._requested != AUTO
+        return self.ready(image, while_waiting, longest_wait_s=_LONGEST_WAIT_S if by_name else 0.0).network
+
+    def ready(self, image: torch.Tensor, while_waiting: Callable[[], None], *, longest_wait_s: float) -> Ready:
+        """The network with its name, and why it is this one.
+
+        Parameters
+        ----------
+        image, while_waiting
+            As for `network`.
+        longest_wait_s : float
+            For a form that has to be made first; 0 to begin none now.
+        """
+        if self._backends is None:
+            from medai.engine.backends import Ready
+
+            return Ready(self._pipeline.network, PYTORCH, "PyTorch: chosen by you")
         if self._ready is None:
             self._window = _window(self._pipeline.inferer, image)
-            by_name = self._requested != "auto"
-            self._ready = self._known.get(self._key) or self._ask(begin=by_name)
-            if self._ready.awaits and by_name:
-                until = time.monotonic() + _LONGEST_WAIT_S
+            self._ready = self._known.get(self._key) or self._ask(begin=longest_wait_s > 0)
+            if self._ready.awaits and longest_wait_s > 0:
+                until = time.monotonic() + longest_wait_s
                 while time.monotonic() < until and not self._backends.wait(0.2, self._ready.awaits):
                     while_waiting()
                 self._ready = self._ask(begin=False)
-            if self._ready.name != "torch":
+            if self._ready.name != PYTORCH:
                 self._known[self._key] = self._ready
-        return self._ready.network
+        return self._ready
 
     @property
     def _key(self) -> Hashable:
@@ -77,9 +95,9 @@ class Fastest:
     @property
     def reason(self) -> str:
         """Why this one, for a person; empty where PyTorch is what anybody expects."""
-        if self._requested == "torch":
+        if self._requested == PYTORCH:
             return "PyTorch: chosen by you"
-        told = self._ready is not None and (self._ready.name != "torch" or self._requested != "auto")
+        told = self._ready is not None and (self._ready.name != PYTORCH or self._requested != AUTO)
         return self._ready.reason if self._ready is not None and told else ""
 
     def at_window(self) -> None:
@@ -88,7 +106,7 @@ class Fastest:
         if self._since is None:
             self._since = now
         # What was asked for by name was tried before the first window, and waited for.
-        settled = self._ready is None or self._ready.name != "torch" or self._requested != "auto"
+        settled = self._ready is None or self._ready.name != PYTORCH or self._requested != AUTO
         if settled or now - self._since < _WORTH_CONVERTING_S:
             return
         self._since = float("inf")

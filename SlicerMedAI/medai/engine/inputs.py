@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.engine.resample import resample
-from medai.errors import GeometryError, InputError
+from medai.errors import GeometryError, InputError, NothingToSeeError
 from medai.volume import Volume, apply_affine, corners
 
 Tell = Callable[[str], None]
@@ -51,11 +51,11 @@ def check_contrast(volume: Volume) -> None:
 
     Raises
     ------
-    InputError
+    NothingToSeeError
         When nothing can be told apart in it.
     """
     if volume.array.min() == volume.array.max():
-        raise InputError(
+        raise NothingToSeeError(
             f"There is nothing to see in '{volume.name}', or in the chosen region of it.",
             f"{'Its only voxel has' if volume.array.size == 1 else f'All of its {volume.array.size} voxels have'} "
             f"the value {volume.array.flat[0]:g}.",
@@ -101,7 +101,7 @@ def _finite(volume: Volume, tell: Tell) -> Volume:
     if not bad:
         return volume
     if bad == good.size:
-        raise InputError(
+        raise NothingToSeeError(
             f"The image '{volume.name}' holds no valid voxel.",
             "All of its values are infinite or not a number.",
             "Load the image again, or choose another one.",

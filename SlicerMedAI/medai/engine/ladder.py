@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from medai.engine.devices import Device
 from medai.engine.mirrors import Mirrored, Mirrors
 from medai.engine.rungs import Rung, lower
+from medai.engine.streaming.errors import WholeOutputError
 from medai.errors import BundleError, OutOfMemoryError
 from medai.volume import Affine, Volume
 
 if TYPE_CHECKING:
-    from medai.bundles.pipeline import Pipeline
+    import torch
+
+    from medai.bundles.pipeline import Data, Pipeline
     from medai.bundles.prediction import Prediction
     from medai.engine.fastest import Fastest
     from medai.engine.loaded import LoadedModels
     from medai.engine.regions import Block
 
+_Found = TypeVar("_Found")
 OnWindow = Callable[[int, int], None]
 """Called with the windows done and those there are; may raise to stop."""
 
@@ -51,16 +55,27 @@ class Ladder:
         What the person chose.
     tell : callable
         Hears of every step down, in a person's words.
+    stem : str
+        Which of the bundle's configurations, see `medai.bundles.encoders`.
     """
 
     def __init__(
-        self, root: Path, device: Device, loaded: LoadedModels, choices: Choices, tell: Callable[[str], None]
+        self,
+        root: Path,
+        device: Device,
+        loaded: LoadedModels,
+        choices: Choices,
+        tell: Callable[[str], None],
+        *,
+        stem: str = "inference",
     ) -> None:
         self._root = root
+        self._stem = stem
         self._loaded = loaded
         self._choices = choices
         self._tell = tell
         self._rung = Rung(device, choices.sw_batch_size)
+        self._steps: list[str] = []
         self._pipeline: Pipeline | None = None
         self._fastest: Fastest | None = None
 
@@ -73,7 +88,7 @@ class Ladder:
     def pipeline(self) -> Pipeline:
         """The model, loaded when it is first needed."""
         if self._pipeline is None:
-            self._pipeline = self._loaded.get(self._root, self.device.name)
+            self._pipeline = self._loaded.get(self._root, self.device.name, self._stem)
             self._fastest = self._loaded.fastest(self._pipeline, self._choices.backend)
         return self._pipeline
 
@@ -83,8 +98,46 @@ class Ladder:
 
     def model_affine(self, volumes: Sequence[Volume]) -> Affine:
         """(i, j, k) of the preprocessed image to RAS mm."""
-        batch = self._loaded.prepared.get(self.pipeline, volumes)
+        batch = self.preprocessed(volumes)
         return np.asarray(batch[self.pipeline.image_key(batch)].affine.cpu().squeeze(0), dtype=np.float64)
+
+    @property
+    def inferer(self) -> Any:
+        """How the network goes over an image now."""
+        return self.pipeline.inferer_for(**self._rung.changes(self.pipeline.inferer), overlap=self._choices.overlap)
+
+    def preprocessed(self, volumes: Sequence[Volume]) -> Data:
+        """A batch of one image, kept for the next call."""
+        return self._loaded.prepared.get(self.pipeline, volumes)
+
+    def infer(
+        self, batch: Data, on_window: OnWindow, *, network: torch.nn.Module | None = None, inferer: Any = None
+    ) -> Data:
+        """The network's own output for a preprocessed batch, on the rung where the model is; to be called in `run`.
+
+        Parameters
+        ----------
+        batch : dict
+            From `preprocessed`.
+        on_window : callable
+            Hears of every window.
+        network, inferer
+            In place of the fastest that is known of the bundle's own, and of `inferer`.
+
+        Returns
+        -------
+        dict
+            As from `Pipeline.infer`.
+        """
+        inferer = self.inferer if inferer is None else inferer
+        total = self.pipeline.count_windows(batch, inferer=inferer)
+        on_window(0, total)
+        if network is None:
+            network = self._network(batch, lambda: on_window(0, total))
+        network = self._rung.in_precision(network)
+        return self.pipeline.infer(
+            batch, network, inferer=inferer, on_window=lambda n: self._at_window(on_window, n, total)
+        )
 
     def predict(self, volumes: Sequence[Volume], seen: Mirrors, block: Block | None, on_window: OnWindow) -> Prediction:
         """The model's labels for one image, on its grid.
@@ -106,10 +159,26 @@ class Ladder:
         OutOfMemoryError
             When there is no smaller way left.
         """
+        return self.run(lambda: self._predict(volumes, seen, block, on_window), streamed=True)
+
+    def run(self, compute: Callable[[], _Found], *, streamed: bool = False) -> _Found:
+        """What a computation on `pipeline` gives, which is begun again one rung down whenever memory runs out.
+
+        Parameters
+        ----------
+        compute : callable
+        streamed : bool
+            Whether it can go through the image in parts.
+
+        Raises
+        ------
+        OutOfMemoryError
+            When there is no smaller way left.
+        """
         short: OutOfMemoryError | None = None
         while True:
             try:
-                return self._predict(volumes, seen, block, on_window)
+                return compute()
             except OutOfMemoryError as error:
                 # Their frames would keep the memory that was too much.
                 short = error.with_traceback(None)
@@ -118,47 +187,62 @@ class Ladder:
                 # Not every network takes windows of another size.
                 if short is None or not self._rung.smaller_windows:
                     raise
-            self._step_down(short)
+            self._step_down(short, streamed)
 
-    def _step_down(self, short: OutOfMemoryError) -> None:
+    def _step_down(self, short: OutOfMemoryError, streamed: bool) -> None:
         self._loaded.give_back()
-        following = lower(self._rung, self.pipeline.inferer, windows_chosen=self._choices.sw_batch_size is not None)
+        following = lower(
+            self._rung,
+            self.pipeline.inferer,
+            windows_chosen=self._choices.sw_batch_size is not None,
+            merging_elsewhere=isinstance(short, WholeOutputError),
+            streamed=streamed,
+        )
         if following is None:
-            raise short
+            raise self._exhausted(short)
         before = self.device
         step, self._rung = following
         if self.device.name != before.name:
             self._pipeline = None
-        self._tell(f"Memory ran out; {step}.")
+        self._steps.append(step)
+        self._tell(f"Memory ran out; {step}. The image was begun again.")
+
+    def _exhausted(self, short: OutOfMemoryError) -> OutOfMemoryError:
+        """What to raise when there is no smaller way left: with the ways that were tried."""
+        tried = f" Tried in vain: {'; '.join(self._steps)}." if self._steps else ""
+        return OutOfMemoryError(short.what, f"{short.why}{tried}", short.remedy, details=short.details)
 
     def _predict(
         self, volumes: Sequence[Volume], seen: Mirrors, block: Block | None, on_window: OnWindow
     ) -> Prediction:
         from medai.engine.streaming.predict import count, predict
 
-        rung, pipeline = self._rung, self.pipeline
-        batch = self._loaded.prepared.get(pipeline, volumes)
-        inferer = pipeline.inferer_for(**rung.changes(pipeline.inferer), overlap=self._choices.overlap)
+        pipeline, inferer = self.pipeline, self.inferer
+        batch = self.preprocessed(volumes)
         total = count(pipeline, batch, volumes[0], inferer=inferer, region=block)
         on_window(0, total)
-        fastest = self._fastest
-        assert fastest is not None  # as the pipeline is there
-        network = fastest.network(batch[pipeline.image_key(batch)], lambda: on_window(0, total))
-        if fastest.reason:
-            self._tell(fastest.reason)
-
-        def at_window(done: int) -> None:
-            fastest.at_window()
-            on_window(done, total)
-
-        network = rung.in_precision(network)
+        network = self._rung.in_precision(self._network(batch, lambda: on_window(0, total)))
         return predict(
             pipeline,
             batch,
             volumes[0],
             inferer=inferer,
             network=network if seen == ((),) else Mirrored(network, seen),
-            on_window=at_window,
+            on_window=lambda done: self._at_window(on_window, done, total),
             region=block,
-            budget_bytes=rung.budget_bytes,
+            budget_bytes=self._rung.budget_bytes,
         )
+
+    def _network(self, batch: Data, while_waiting: Callable[[], None]) -> torch.nn.Module:
+        """The fastest that is known; why it is, is told."""
+        pipeline, fastest = self.pipeline, self._fastest
+        assert fastest is not None  # as the pipeline is there
+        network = fastest.network(batch[pipeline.image_key(batch)], while_waiting)
+        if fastest.reason:
+            self._tell(fastest.reason)
+        return network
+
+    def _at_window(self, on_window: OnWindow, done: int, total: int) -> None:
+        if self._fastest is not None:
+            self._fastest.at_window()
+        on_window(done, total)

@@ -36,7 +36,7 @@ class LoadedModels:
         self.budget_bytes = _an_eighth() if budget_bytes is None else budget_bytes
         self._backends = backends
         self.prepared = PreparedImages()
-        self._pipelines: OrderedDict[tuple[Path, str, str], Pipeline] = OrderedDict()
+        self._pipelines: OrderedDict[tuple[Path, str, str, str], Pipeline] = OrderedDict()
         self._converted: WeakKeyDictionary[Pipeline, dict[Hashable, Ready]] = WeakKeyDictionary()
 
     def __len__(self) -> int:
@@ -51,8 +51,8 @@ class LoadedModels:
             self._backends = Backends()
         return self._backends or None
 
-    def get(self, bundle_root: Path, device: str) -> Pipeline:
-        """The bundle's pipeline on `device`, loaded again when any of its files has changed.
+    def get(self, bundle_root: Path, device: str, stem: str = "inference") -> Pipeline:
+        """The pipeline of a bundle's configuration on `device`, loaded again when any of its files has changed.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class LoadedModels:
         from medai.bundles import integrity
 
         root = bundle_root.resolve()
-        key = (root, integrity.digest(root), device)
+        key = (root, integrity.digest(root), device, stem)
         if key in self._pipelines:
             self._pipelines.move_to_end(key)
             return self._pipelines[key]
@@ -75,7 +75,7 @@ class LoadedModels:
 
         from medai.bundles.pipeline import Pipeline
 
-        pipeline = self._pipelines[key] = Pipeline(root, device)
+        pipeline = self._pipelines[key] = Pipeline(root, device, stem)
         self._make_room(0)
         return pipeline
 
@@ -122,7 +122,7 @@ class LoadedModels:
             leaving.append(key)
         self._forget(leaving)
 
-    def _forget(self, keys: Iterable[tuple[Path, str, str]]) -> None:
+    def _forget(self, keys: Iterable[tuple[Path, str, str, str]]) -> None:
         devices = set()
         for key in keys:
             self.prepared.forget(self._pipelines.pop(key))

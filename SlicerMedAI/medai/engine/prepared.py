@@ -94,7 +94,7 @@ class PreparedImages:
         return _copied(data)
 
     def _make_room(self) -> None:
-        sizes = {key: _size(future.result()) for key, (_, future) in self._kept.items() if future.done()}
+        sizes = {key: _size(future.result()) for key, (_, future) in self._kept.items() if _is_there(future)}
         for key in list(sizes):
             if sum(sizes.values()) <= self._budget:
                 break
@@ -115,6 +115,11 @@ def _done(data: Data) -> Future[Data]:
     future: Future[Data] = Future()
     future.set_result(data)
     return future
+
+
+def _is_there(future: Future[Data]) -> bool:
+    """Whether it is prepared; what has failed is told to whom it was prepared for."""
+    return future.done() and future.exception() is None
 
 
 def _copied(data: Data) -> Data:

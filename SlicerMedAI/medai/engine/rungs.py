@@ -43,6 +43,11 @@ class Rung:
     smaller_windows: bool = False
 
     @property
+    def merges_on_host(self) -> bool:
+        """Whether windows are put together in the computer's memory, be it the GPU or the CPU that computes them."""
+        return self.merge_on_host or self.device.name == "cpu"
+
+    @property
     def budget_bytes(self) -> int | None:
         """For the buffer in which windows are merged; None is what memory allows."""
         return 0 if self.least_buffer else None
@@ -63,7 +68,9 @@ class Rung:
         return TorchForm(network, channels_last=False, precision=torch.float16) if self.half else network
 
 
-def lower(rung: Rung, inferer: Any, *, windows_chosen: bool = False) -> tuple[str, Rung] | None:
+def lower(
+    rung: Rung, inferer: Any, *, windows_chosen: bool = False, merging_elsewhere: bool = False, streamed: bool = True
+) -> tuple[str, Rung] | None:
     """The next rung down, and what it means in half a sentence; None below the lowest.
 
     Parameters
@@ -74,8 +81,17 @@ def lower(rung: Rung, inferer: Any, *, windows_chosen: bool = False) -> tuple[st
         The model's own.
     windows_chosen : bool
         Whether a person chose the number of windows at once: theirs to keep.
+    merging_elsewhere : bool
+        Whether only a rung helps that puts windows together in another memory.
+    streamed : bool
+        Whether the image can be gone through in parts.
     """
-    return next(_below(rung, inferer, windows_chosen), None)
+    steps = _below(rung, inferer, windows_chosen)
+    if not streamed:
+        steps = (step for step in steps if not step[1].least_buffer)
+    if merging_elsewhere:
+        steps = (step for step in steps if step[1].merges_on_host != rung.merges_on_host)
+    return next(steps, None)
 
 
 def _below(rung: Rung, inferer: Any, windows_chosen: bool) -> Iterator[tuple[str, Rung]]:

@@ -10,12 +10,15 @@ META_IMAGE = (".mha", ".mhd")
 PICTURE = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 SEGMENTATION = (".seg.nrrd",)
 TABLE = (".csv", ".json")
+ARRAY = (".npz", ".npy")
+MARKUPS = (".mrk.json",)
 
 READABLE = (*NIFTI, ".nrrd", ".nhdr", *META_IMAGE, *PICTURE)
-WRITABLE_IMAGE = (*SEGMENTATION, *NIFTI, ".nrrd", ".mha")
+WRITABLE_VOLUME = (*NIFTI, ".nrrd", ".mha")
+WRITABLE_IMAGE = (*SEGMENTATION, *WRITABLE_VOLUME)
 
 # Longest first, so that "scan.seg.nrrd" is a segmentation and "scan.nii.gz" not a ".gz".
-_KNOWN = sorted({*READABLE, *WRITABLE_IMAGE, *TABLE, ".dcm", ".ima"}, key=len, reverse=True)
+_KNOWN = sorted({*READABLE, *WRITABLE_IMAGE, *TABLE, *ARRAY, *MARKUPS, ".dcm", ".ima"}, key=len, reverse=True)
 
 
 def suffix(path: Path) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from medai.errors import MedAIError, WriteError
 from medai.files import formats
-from medai.result import Item, Labelmap, Provenance, Result, Segment, Table
+from medai.result import Boxes, Codes, Item, Labelmap, Provenance, Result, Segment, Table
 from medai.volume import Volume
 
 Writers = Mapping[Path, Callable[[Path], None]]
@@ -34,14 +34,16 @@ def write(
 
     Parameters
     ----------
-    item : Result, Labelmap, Volume or Table
-        Of a `Result` the first item that the format can hold is written, and beside a labelmap the volumes that came
-        with it, such as its uncertainty (``NAME_uncertainty.nrrd``). A Result with frames becomes one file per
-        frame, numbered before the ending (``NAME_000.seg.nrrd``).
+    item : Result, Labelmap, Volume, Table or Codes
+        Of a `Result` the first item that the format can hold is written, and beside a labelmap or volume the further
+        volumes that came with it, such as an uncertainty (``NAME_uncertainty.nrrd``), as beside a table that is the
+        result itself. A Result with frames becomes one
+        file per frame, numbered before the ending (``NAME_000.seg.nrrd``); of its tables and codes, those of all frames
+        are written.
     path : path
         The ending chooses the format: ``.seg.nrrd`` (Slicer segmentation), ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``
-        for labelmaps and volumes, ``.csv`` and ``.json`` for tables. An existing file is replaced only once the new
-        one is complete; of a link, the file that it leads to.
+        for labelmaps and volumes, ``.csv`` and ``.json`` for tables, ``.npz`` and ``.npy`` for codes, ``.mrk.json``
+        for boxes. An existing file is replaced only once the new one is complete; of a link, the file that it leads to.
     provenance : Provenance, optional
         Goes into the header (NIfTI has no room for it: into ``NAME.json`` beside it, or ``NAME.medai.json`` where
         somebody else's file has that name); a `Result` brings its own.
@@ -60,7 +62,8 @@ def write(
         file in `keep` is in the way. Then no new file is left, and what was there before still is.
     """
     target = Path(path)
-    if isinstance(item, Result) and item.frames:
+    of_all_frames = formats.suffix(target) in (*formats.TABLE, *formats.ARRAY)
+    if isinstance(item, Result) and item.frames and not (of_all_frames and item.items):
         targets = [numbered(target, n) for n in range(len(item.frames))]
         pairs = zip(item.frames, targets, strict=True)
         return tuple(file for frame, to in pairs for file in write(frame, to, keep=keep))
@@ -80,27 +83,60 @@ def numbered(target: Path, frame: int) -> Path:
     return target.with_name(f"{target.name[: len(target.name) - len(ending)]}_{frame:03d}{ending}")
 
 
-def check_target(path: str | os.PathLike[str]) -> None:
+def companion(target: Path, kind: str, name: str = "") -> Path:
+    """File of a volume that comes with a result, such as its uncertainty: ``scan_uncertainty.nrrd``.
+
+    Parameters
+    ----------
+    target : Path
+        The result's file.
+    kind : str
+        What the volume shows.
+    name : str
+        In place of the result's own name before the underscore.
+    """
+    ending = formats.suffix(target)
+    plain = ".nrrd" if ending in (*formats.SEGMENTATION, *formats.TABLE) else ending
+    return target.with_name(f"{name or formats.stem(target)}_{kind}{plain}")
+
+
+def check_target(
+    path: str | os.PathLike[str], *, companions: Collection[str] = (), keep: Collection[Path] = ()
+) -> None:
     """Refuse, before a long job begins, a place where `write` would fail after it.
+
+    Parameters
+    ----------
+    path : path
+        The result's file.
+    companions : collection of str
+        What further volumes will come with it, see `companion`.
+    keep : collection of Path
+        As for `write`.
 
     Raises
     ------
     WriteError
-        When the format is unknown, or the folder missing or read-only.
+        When the format is unknown, the folder missing or read-only, or something is in the way.
     """
     target = Path(path)
-    if formats.suffix(target) not in (*formats.WRITABLE_IMAGE, *formats.TABLE):
+    if formats.suffix(target) not in (*formats.WRITABLE_IMAGE, *formats.TABLE, *formats.ARRAY, *formats.MARKUPS):
         raise _unfit(target, f"There is no format for files ending in '{target.suffix}'.")
-    with _explained(target):
-        place = _behind_links(target)
-        _check_replaceable(place)
-        with tempfile.TemporaryFile(prefix=".medai-", dir=place.parent):
-            pass
+    for file in (target, *(companion(target, kind) for kind in companions)):
+        with _explained(file):
+            place = _behind_links(file)
+            _check_kept(place, keep)
+            _check_replaceable(place)
+            with tempfile.TemporaryFile(prefix=".medai-", dir=place.parent):
+                pass
 
 
 def _fitting(result: Result, target: Path) -> Item:
     """The first item of `result` that the format of `target` can hold."""
-    kinds: tuple[type, ...] = (Table,) if formats.suffix(target) in formats.TABLE else (Labelmap, Volume)
+    ending = formats.suffix(target)
+    kinds: tuple[type, ...] = (Labelmap, Volume)
+    if ending in (*formats.TABLE, *formats.ARRAY, *formats.MARKUPS):
+        kinds = (Table,) if ending in formats.TABLE else (Codes,) if ending in formats.ARRAY else (Boxes,)
     for kind in kinds:
         for item in result.items:
             if isinstance(item, kind):
@@ -109,15 +145,18 @@ def _fitting(result: Result, target: Path) -> Item:
 
 
 def _result_writers(result: Result, target: Path, provenance: Provenance) -> Writers:
-    """The item that fits, and the volumes that came with a labelmap, each in a file named after what it shows."""
+    """The item that fits, and the volumes that came with it, each in a file named after what it shows."""
     main = _fitting(result, target)
     writers = dict(_writers(main, target, provenance))
-    ending = formats.suffix(target)
-    for volume in result.items:
-        if isinstance(main, Labelmap) and isinstance(volume, Volume):
-            kind = volume.name.rpartition(" ")[2]
-            plain = ".nrrd" if ending in formats.SEGMENTATION else ending
-            writers.update(_writers(volume, target.with_name(f"{formats.stem(target)}_{kind}{plain}"), provenance))
+    if not (isinstance(main, (Labelmap, Volume)) or main is result.items[0]):
+        return writers
+    # Of a table over frames, those of every frame.
+    parts = [(target, result), *((numbered(target, n), frame) for n, frame in enumerate(result.frames))]
+    for place, part in parts:
+        for volume in part.items:
+            if isinstance(volume, Volume) and volume is not main:
+                kind = volume.name.rpartition(" ")[2]
+                writers.update(_writers(volume, companion(target, kind, formats.stem(place)), provenance))
     return writers
 
 
@@ -132,6 +171,16 @@ def _writers(item: Item, target: Path, provenance: Provenance | None) -> Writers
         if ending == ".csv":
             return {target: lambda file: write_csv(file, table)}
         return {target: lambda file: write_json(file, table, provenance)}
+    if isinstance(item, Boxes) and ending in formats.MARKUPS:
+        from medai.files.markups import write_markups
+
+        boxes = item
+        return {target: lambda file: write_markups(file, boxes, provenance)}
+    if isinstance(item, Codes) and ending in formats.ARRAY:
+        from medai.files.arrays import write_codes
+
+        codes = item
+        return {target: lambda file: write_codes(file, codes)}
     if isinstance(item, Labelmap) and ending in formats.WRITABLE_IMAGE:
         return _labelmap_writers(item, target, ending, keys)
     if isinstance(item, Volume) and ending in formats.WRITABLE_IMAGE and ending not in formats.SEGMENTATION:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from medai.mrml.files import save_scene, save_segmentation
+    from medai.mrml.live_plot import LivePlot
     from medai.mrml.pictures import render_scene
     from medai.mrml.regions import region_from_node
-    from medai.mrml.results import ResultNodes, add_result
+    from medai.mrml.results import ResultNodes, add_result, check_scene
     from medai.mrml.scene import create_scene
     from medai.mrml.segmentations import show_closed_surface
     from medai.mrml.sequences import series_from_node
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from medai.mrml.volumes import volume_from_node
 
 _PLACES = {
+    "LivePlot": "live_plot",
     "ResultNodes": "results",
     "SurfaceMaking": "surfaces",
     "add_result": "results",
+    "check_scene": "results",
     "create_scene": "scene",
     "missing_system_libraries": "system",
     "region_from_node": "regions",
@@ -36,9 +39,11 @@ _PLACES = {
 }
 
 __all__ = [
+    "LivePlot",
     "ResultNodes",
     "SurfaceMaking",
     "add_result",
+    "check_scene",
     "create_scene",
     "missing_system_libraries",
     "region_from_node",

@@ -85,7 +85,7 @@ def place_of(node: Any, inputs: Sequence[Volume] = ()) -> Place:
         The node as the job saw it.
     """
     if node is None:
-        return Place(inputs[0].name if inputs else "image")
+        return Place(inputs[0].name if inputs else "")
     name = node.GetName() or "image"
     shown = first = node
     if not node.IsA("vtkMRMLVolumeNode"):

@@ -15,7 +15,7 @@ from medai.mrml.tables import add_plot, fill_table_node
 from medai.mrml.transaction import Transaction, set_attributes
 from medai.mrml.transforms import put_under
 from medai.mrml.volumes import class_of_volume, fill_volume_node
-from medai.result import Boxes, Item, Labelmap, Result, Table
+from medai.result import Boxes, Codes, Item, Labelmap, Result, Table
 from medai.volume import Volume
 
 
@@ -126,7 +126,7 @@ def check_scene(scene: Any, nodes: Sequence[Any]) -> None:
 
 def titled(item_name: str, input_name: str) -> str:
     """What a person reads: the input first, once, also where the task has named it already."""
-    return item_name if item_name.startswith(input_name) else f"{input_name} {item_name}"
+    return item_name if item_name.startswith(input_name) else f"{input_name} {item_name}".strip()
 
 
 class Adding:
@@ -147,7 +147,8 @@ class Adding:
         """Add all items, frames included."""
         only_merges = self.segmentation is not None and not self.result.frames and len(self.result.items) == 1
         if not only_merges:
-            title = f"{self.result.provenance.bundle or self.result.provenance.task}: {self.place.name}"
+            made_by = self.result.provenance.bundle or self.result.provenance.task
+            title = f"{made_by}: {self.place.name}" if self.place.name else made_by
             self.transaction.create_folder(title, self.place.parent_item)
             self.nodes.folder = self.transaction.folder
         for item in self.result.items:
@@ -174,7 +175,7 @@ class Adding:
             node = self.new("vtkMRMLTableNode", name)
             fill_table_node(node, item)
             self.nodes.tables.append(node)
-        else:
+        elif not isinstance(item, Codes):  # whose table comes with them
             chart, table, lines = add_plot(self.transaction, item, name)
             for node in (chart, table, *lines):
                 self.transaction.set_attributes(node, self.attributes)

@@ -88,16 +88,19 @@ def add_plot(transaction: Transaction, plot: Plot, name: str) -> tuple[Any, Any,
     chart.SetTitle(plot.name)
     chart.SetXAxisTitle(plot.x_label or plot.x)
     chart.SetYAxisTitle(plot.y_label or ", ".join(plot.y))
-    lines = []
-    for number, title in enumerate(plot.y):
-        line = transaction.add("vtkMRMLPlotSeriesNode", title)
-        line.SetAndObserveTableNodeID(table.GetID())
-        line.SetXColumnName(plot.x)
-        line.SetYColumnName(title)
-        line.SetPlotType(line.PlotTypeScatter)  # scatter uses the x column; plain lines count rows instead
-        line.SetLineStyle(line.LineStyleSolid)
-        line.SetMarkerStyle(line.MarkerStyleCircle)
-        line.SetColor(*LINE_COLORS[number % len(LINE_COLORS)])
-        chart.AddAndObservePlotSeriesNodeID(line.GetID())
-        lines.append(line)
+    lines = [add_line(transaction, chart, table, plot, title) for title in plot.y]
     return chart, table, lines
+
+
+def add_line(transaction: Transaction, chart: Any, table: Any, plot: Plot, y: str) -> Any:
+    """One line of a plot in its chart: column `y` of the table node over the column ``plot.x``."""
+    line = transaction.add("vtkMRMLPlotSeriesNode", y)
+    line.SetAndObserveTableNodeID(table.GetID())
+    line.SetXColumnName(plot.x)
+    line.SetYColumnName(y)
+    line.SetPlotType(line.PlotTypeScatter)  # scatter uses the x column; plain lines count rows instead
+    line.SetLineStyle(line.LineStyleSolid)
+    line.SetMarkerStyle(line.MarkerStyleCircle)
+    line.SetColor(*LINE_COLORS[plot.y.index(y) % len(LINE_COLORS)])
+    chart.AddAndObservePlotSeriesNodeID(line.GetID())
+    return line

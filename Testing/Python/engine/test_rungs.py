@@ -78,3 +78,9 @@ def test_half_precision_gives_ordinary_numbers():
     with torch.inference_mode():
         output = Rung(CPU, half=True).in_precision(network)(torch.rand(1, 1, 5, 5, 5))
     assert output.dtype == torch.float32
+
+
+def test_what_cannot_go_through_an_image_in_parts_is_not_told_to(windows):
+    steps = [step for step, _ in _all(Rung(CPU), windows, streamed=False)]
+    assert len(steps) == 2
+    assert not any("smaller parts" in step for step in steps)

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 
-PLAIN = "torch"
+from medai.engine.backend_names import PYTORCH
+
+PLAIN = PYTORCH
 _HALF = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 

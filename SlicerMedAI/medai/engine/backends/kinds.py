@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from medai.engine.backend_names import AUTO, PYTORCH, REQUESTS
 from medai.engine.backends import onnx_runtime, openvino
-from medai.engine.backends.eager import PLAIN
 from medai.engine.backends.measuring import Converter
 from medai.errors import DependencyError, InputError
 
-AUTO = "auto"
 CONVERTERS: Mapping[str, Converter] = {
     module.NAME: module for module in cast("tuple[Converter, ...]", (openvino, onnx_runtime))
 }
 """By name, in the order in which they are tried."""
-REQUESTS = (AUTO, PLAIN, *CONVERTERS)
-"""What a person may ask for."""
 
 
 def for_request(requested: str) -> dict[str, Converter]:
@@ -37,7 +34,7 @@ def for_request(requested: str) -> dict[str, Converter]:
         )
     if requested == AUTO:
         return {name: converter for name, converter in CONVERTERS.items() if converter.version()}
-    if requested == PLAIN:
+    if requested == PYTORCH:
         return {}
     converter = CONVERTERS[requested]
     if not converter.version():

@@ -10,10 +10,11 @@ from types import TracebackType
 
 import torch
 
+from medai.engine.backend_names import AUTO
 from medai.engine.backends import choice as choices
 from medai.engine.backends import eager, identity, kinds
 from medai.engine.backends.cache import Cache
-from medai.engine.backends.choice import Choice
+from medai.engine.backends.choice import Choice, Measured
 from medai.engine.backends.conversion import Conversions
 from medai.engine.backends.converted import ConvertedNetwork
 from medai.engine.backends.measuring import Measuring
@@ -38,12 +39,15 @@ class Ready:
         Why this one, for a person.
     awaits : str
         What to name to `Backends.wait` while a faster one is being made; empty when none is.
+    measured : tuple of Measured
+        How fast and how faithful each form is that was tried.
     """
 
     network: torch.nn.Module
     name: str
     reason: str
     awaits: str = ""
+    measured: tuple[Measured, ...] = ()
 
 
 class Backends:
@@ -76,7 +80,7 @@ class Backends:
         *,
         roi_size: Sequence[int] | None,
         channels: int,
-        requested: str = kinds.AUTO,
+        requested: str = AUTO,
         begin: bool = True,
     ) -> Ready:
         """The fastest form known by now; returns at once, but for the second that a converted model takes to load.
@@ -172,7 +176,7 @@ class Backends:
             if not isinstance(error, (ImportError, OSError)) and not is_out_of_memory(error):
                 self._cache.drop(key)
             return _because(plain, "PyTorch: the faster form of this model could not be loaded")
-        return Ready(network, choice.backend, _told(choice))
+        return Ready(network, choice.backend, _told(choice), measured=choice.measured)
 
     def _on_gpu(self, plain: Ready, digest: str, device: str, window: tuple[int, ...], requested: str) -> Ready:
         """PyTorch's forms, measured here and now: a few windows take a GPU a moment."""
@@ -194,7 +198,7 @@ class Backends:
         except Exception as error:  # out of the GPU's memory, above all
             _log.info("PyTorch's other forms could not be measured: %s", error)
             return _because(plain, f"PyTorch on this GPU{aside}")
-        return Ready(network, choice.backend, f"{_told(choice)}{aside}")
+        return Ready(network, choice.backend, f"{_told(choice)}{aside}", measured=choice.measured)
 
 
 def _measured(network: torch.nn.Module, window: tuple[int, ...], device: str) -> Choice:

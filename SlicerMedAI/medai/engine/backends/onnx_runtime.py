@@ -10,7 +10,9 @@ from pathlib import Path
 
 import torch
 
-NAME, TITLE, PACKAGES = "onnxruntime", "ONNX Runtime", ("onnxruntime", "onnx")
+from medai.engine.backend_names import ONNX_RUNTIME
+
+NAME, TITLE, PACKAGES = ONNX_RUNTIME, "ONNX Runtime", ("onnxruntime", "onnx")
 _FILE = "model.onnx"
 
 

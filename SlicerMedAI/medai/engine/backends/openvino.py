@@ -12,7 +12,10 @@ from typing import Any
 
 import torch
 
-NAME, TITLE, PACKAGES = "openvino", "OpenVINO", ("openvino",)
+from medai.engine.backend_names import OPENVINO
+from medai.engine.backends.norms import grouped_by_channels
+
+NAME, TITLE, PACKAGES = OPENVINO, "OpenVINO", ("openvino",)
 _XML, _BIN = "model.xml", "model.bin"
 
 
@@ -40,7 +43,7 @@ def convert(network: torch.nn.Module, example: torch.Tensor, folder: Path, *, fi
     """
     openvino = _package()
     sizes = list(example.shape) if fixed else [-1, example.shape[1], *[-1] * (example.ndim - 2)]
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), grouped_by_channels(network):
         warnings.simplefilter("ignore")  # sizes that tracing takes for constants show when the result is compared
         model = openvino.convert_model(network, example_input=example, input=[openvino.PartialShape(sizes)])
     if len(model.outputs) != 1:

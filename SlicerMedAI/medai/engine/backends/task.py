@@ -25,7 +25,7 @@ class Task:
     channels, roi_size
         Of the windows that its network is called with.
     requested : str
-        One of `medai.engine.backends.kinds.REQUESTS`, but not ``"torch"``.
+        One of `medai.engine.backend_names.REQUESTS`, but not ``"torch"``.
     folder : str
         The cache's.
     threads : int

@@ -35,27 +35,6 @@ def tile_bytes(channels: int, depth: int, plane: Sequence[int], *, interpolated:
     return (held + at_work) * voxels * _FLOAT + _SCRATCH
 
 
-def streaming_bytes(
-    channels: int, *, roi: Sequence[int], batch: int, depth: int, plane: Sequence[int], image: Sequence[int]
-) -> int:
-    """All that a streamed prediction takes beyond its input and the network itself.
-
-    Parameters
-    ----------
-    channels, depth, plane
-        See `tile_bytes`.
-    roi : sequence of int
-        Size of a window.
-    batch : int
-        Windows per forward pass.
-    image : sequence of int
-        Size of the image's grid.
-    """
-    # Labels of one byte, handed to MONAI as float32, and written as one byte again in another order.
-    labels = math.prod(image) * (1 + _FLOAT + 2)
-    return window_bytes(channels, roi, batch) + tile_bytes(channels, depth, plane, interpolated=True) + labels
-
-
 def whole_bytes(
     channels: int, model: Sequence[int], image: Sequence[int], *, interpolated: bool, activated: bool
 ) -> int:
@@ -66,13 +45,13 @@ def whole_bytes(
     channels : int
         Of the network's output.
     model, image : sequence of int
-        Sizes of the two grids.
+        Sizes of the two grids; no image where nothing is inverted.
     interpolated : bool
         Whether Invertd resamples: it does so in double precision.
     activated : bool
         Whether an activation is computed on the model's grid.
     """
-    before, after = math.prod(model) * channels, math.prod(image) * channels
+    before, after = math.prod(model) * channels, math.prod(image) * channels if image else 0
     merged = before * _FLOAT * (2 if activated else 1)
     if not interpolated:
         return max(merged, (before + after) * _FLOAT)

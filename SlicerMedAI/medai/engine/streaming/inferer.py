@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,8 @@ class StreamingInferer:
         For the network's output and what is merged of it; None for a part of what is free.
     on_window : callable or None
         Called with the number of windows done, before the first and after each forward pass; may raise to stop.
+    room : callable
+        Entered where the whole output is kept; may refuse that.
     why_not : str
         After a call: why it gave the network's output, as `inferer` does, instead of labels.
     """
@@ -49,6 +51,7 @@ class StreamingInferer:
     wanted: Sequence[tuple[int, int]]
     budget_bytes: int | None = None
     on_window: OnWindow | None = None
+    room: Callable[[], AbstractContextManager[None]] = nullcontext
     why_not: str = field(default="", init=False)
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -58,7 +61,7 @@ class StreamingInferer:
         except NotStreamableError as reason:
             self.why_not = str(reason)
         told = self.on_window is not None and isinstance(network, torch.nn.Module)
-        with watched(network, self.on_window) if told else nullcontext():  # type: ignore[arg-type]
+        with self.room(), watched(network, self.on_window) if told else nullcontext():  # type: ignore[arg-type]
             return self.inferer(inputs, network, *args, **kwargs)
 
     def _labels(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.data.utils import to_affine_nd
+from monai.inferers import SlidingWindowInferer
 from monai.transforms import Compose, Decollated
 
 from medai.engine.streaming.axes import GridMap
@@ -19,7 +22,8 @@ from medai.engine.streaming.errors import NotStreamableError
 from medai.engine.streaming.inferer import StreamingInferer
 from medai.engine.streaming.inversion import inverted
 from medai.engine.streaming.recipe import PRED, Recipe, read
-from medai.engine.streaming.windows import check_inferer, windows_of
+from medai.engine.streaming.room import room_for_output
+from medai.engine.streaming.windows import check_inferer, merging_device, windows_of
 from medai.engine.windows import OnWindow
 from medai.volume import Affine, Volume, apply_affine
 
@@ -74,13 +78,15 @@ def predict(
         As ``pipeline.infer`` and ``pipeline.postprocess`` do.
     """
     own = inferer or pipeline.inferer
+    room = partial(_room, pipeline, batch, reference, network, own)
     try:
         streaming = _plan(pipeline, batch, own)
     except NotStreamableError as reason:
         _log.info("The whole output is kept in memory, because %s.", reason)
-        sample = pipeline.infer(batch, network, inferer=own, on_window=on_window)  # type: ignore[arg-type]
+        with room():
+            sample = pipeline.infer(batch, network, inferer=own, on_window=on_window)  # type: ignore[arg-type]
         return _only(pipeline.postprocess(sample, reference), region)
-    streaming.budget_bytes, streaming.on_window = budget_bytes, on_window
+    streaming.budget_bytes, streaming.on_window, streaming.room = budget_bytes, on_window, room
     if region is not None and streaming.recipe.local:
         streaming.wanted = _box(region, reference, streaming.grid)
     sample = pipeline.infer(batch, network, inferer=streaming)  # type: ignore[arg-type]
@@ -89,6 +95,18 @@ def predict(
         return _only(pipeline.postprocess(sample, reference), region)
     sample[PRED] = _as_monai_has_it(sample, pipeline, streaming)
     return _only(pipeline.postprocess(sample, reference, steps=Compose(streaming.recipe.rest)), region)
+
+
+def _room(
+    pipeline: Pipeline, batch: Data, reference: Volume, network: object, inferer: Any
+) -> AbstractContextManager[None]:
+    """The check that the whole output fits; none where the input is no image."""
+    image = batch.get(pipeline.image_key(batch))
+    if not isinstance(image, torch.Tensor) or not isinstance(inferer, SlidingWindowInferer):
+        return nullcontext()
+    called = pipeline.network if network is None else network
+    place = merging_device(inferer, image, torch.device(pipeline.device))
+    return room_for_output(called, image.shape[2:], reference.shape, pipeline.postprocessing, place)
 
 
 def why_not(pipeline: Pipeline, batch: Data) -> str:

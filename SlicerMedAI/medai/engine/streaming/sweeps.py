@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
 from monai.inferers import SlidingWindowInferer
@@ -16,7 +17,8 @@ from medai.engine.streaming.merge import Ring, Start, sweep
 from medai.engine.streaming.recipe import Recipe
 from medai.engine.streaming.restore import Restorer
 from medai.engine.streaming.tiles import cut, swept_axis
-from medai.engine.streaming.windows import Box, check_inferer, padded, windows_of
+from medai.engine.streaming.windows import Box, check_inferer, merging_device, padded, windows_of
+from medai.engine.threads import ahead, threads
 from medai.engine.windows import OnWindow, check_output
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
@@ -24,6 +26,7 @@ Axes = tuple[AxisMap, AxisMap, AxisMap]
 Corner = tuple[int, ...]
 # Of the memory that is free: the network, the image's preparation and everybody else need some meanwhile.
 _SHARE = 0.6
+_MANY_VALUES = 1 << 22  # in a plane: fewer are merged sooner by one thread than by several that wait for each other
 
 
 class Sweeps:
@@ -54,8 +57,10 @@ class Sweeps:
         self._image = padded(inferer, image, self._windows)
         self._forward = forward
         self._on_window = on_window
+        self._threads = torch.get_num_threads()
+        self._outputs_at_once = 1
         self._window_device = torch.device(inferer.sw_device or image.device)
-        self._device = _merging_device(inferer, image)
+        self._device = merging_device(inferer, image, image.device)
         swept = swept_axis(self._windows)
         rank = len(self._windows.size)
         # Planes, rows and columns: a two-dimensional image has one column.
@@ -99,8 +104,11 @@ class Sweeps:
     def _fill(self, labels: torch.Tensor, recipe: Recipe, axes: Axes, channels: int, budget_bytes: int | None) -> None:
         budget = int(_SHARE * available_bytes(self._device)) if budget_bytes is None else budget_bytes
         each = window_bytes(channels, self._windows.roi)
-        self._batch = max(min(self._windows.batch, budget // (4 * each)), 1)
-        left = budget - (self._batch - 1) * each
+        # On a GPU, PyTorch itself returns before the network has finished.
+        beside = self._window_device.type == self._device.type == "cpu"
+        self._outputs_at_once = 2 if beside and budget >= 8 * each else 1
+        self._batch = max(min(self._windows.batch, budget // (4 * self._outputs_at_once * each)), 1)
+        left = budget - (self._outputs_at_once * self._batch - 1) * each
         rows, columns = cut(axes[1:], self._windows, channels, self._order[0], left)
         tiles = [(row, column) for row in rows.parts for column in columns.parts]
         parts = [(axes[0], axes[1].part(*row), axes[2].part(*column)) for row, column in tiles]
@@ -126,18 +134,22 @@ class Sweeps:
             reduction=recipe.reduction,
             device=self._device,
         )
-        for number, values in sweep(ring, self._outputs(starts), self._weights, planes):
-            restorer.take(number - before[0], values)
+        few = channels * (rows[1] - rows[0]) * (columns[1] - columns[0]) < _MANY_VALUES
+        with threads(1) if few and self._outputs_at_once > 1 else nullcontext():
+            for number, values in sweep(ring, self._outputs(starts), self._weights, planes):
+                restorer.take(number - before[0], values)
 
     def _outputs(self, starts: Sequence[Corner]) -> Iterator[tuple[Start, torch.Tensor]]:
         """The weighted outputs for these windows, with planes, channels, rows and columns in this order."""
-        ahead = [start for start in starts if start in self._first]
-        for start in ahead:
+        known = [start for start in starts if start in self._first]
+        for start in known:
             yield self._placed(start, self._first.pop(start))
-        rest = [start for start in starts if start not in ahead]
+        rest = [start for start in starts if start not in known]
         groups = [rest[n : n + self._batch] for n in range(0, len(rest), self._batch)]
-        for group, windows in zip(groups, self._on_device(map(self._cut_out, groups)), strict=True):
-            outputs = self._forwarded(windows)
+        windows = self._on_device(map(self._cut_out, groups))
+        beside = self._outputs_at_once > 1
+        computed = ahead(self._forwarded, windows, self._threads) if beside else map(self._forwarded, windows)
+        for group, outputs in zip(groups, computed, strict=True):
             self._tell(len(group))
             for start, output in zip(group, outputs, strict=True):
                 yield self._placed(start, output)
@@ -187,11 +199,6 @@ class Sweeps:
         self._told = max(self._told, int(self._done * self._part_of_progress + 1e-6))
         if self._on_window is not None:
             self._on_window(self._told)
-
-
-def _merging_device(inferer: SlidingWindowInferer, image: torch.Tensor) -> torch.device:
-    too_large = inferer.cpu_thresh is not None and image.shape[2:].numel() > inferer.cpu_thresh
-    return torch.device(inferer.device or ("cpu" if too_large else image.device))
 
 
 def _overlap(span: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ class Windows:
     weights: torch.Tensor
     batch: int
 
-    @property
+    @cached_property
     def even(self) -> bool:
         """Whether every voxel of a window counts the same: once."""
         return bool((self.weights == 1).all())
@@ -90,6 +91,12 @@ def check_inferer(inferer: object) -> SlidingWindowInferer:
     if inferer.with_coord:  # type: ignore[attr-defined]
         raise NotStreamableError("its network is told where its window lies")
     return inferer
+
+
+def merging_device(inferer: SlidingWindowInferer, image: torch.Tensor, device: torch.device) -> torch.device:
+    """Where MONAI puts the windows of an image together that is on `device`."""
+    too_large = inferer.cpu_thresh is not None and image.shape[2:].numel() > inferer.cpu_thresh
+    return torch.device(inferer.device or ("cpu" if too_large else device))
 
 
 def windows_of(inferer: SlidingWindowInferer, image: torch.Tensor) -> Windows:

@@ -1,0 +1,72 @@
+"""What a configuration may ask of medai's own transforms (`medai.transforms`) without anybody having trusted it.
+
+They read files: a template, or another bundle. So every argument is held to what it may be, and files are those of the
+bundle itself, in the very places where a training puts them. A bundle that lies there is checked like any other before
+it runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from medai.bundles.expressions import Finding
+
+_Rule = Callable[[object], bool]
+
+
+def _text(pattern: str) -> _Rule:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def _some(rule: _Rule) -> _Rule:
+    return lambda value: rule(value) or (isinstance(value, list) and bool(value) and all(rule(one) for one in value))
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1000
+
+
+def _yes_or_no(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_COMMON: Final = {"keys": _some(_text(r"[A-Za-z]\w*")), "allow_missing_keys": _yes_or_no}
+OWN_TRANSFORMS: Final[Mapping[str, Mapping[str, _Rule]]] = {
+    "medai.transforms.CorrectBiasFieldd": {**_COMMON, "iterations": _some(_whole)},
+    "medai.transforms.AlignToTemplated": {
+        **_COMMON,
+        "template": _text(r"\$@bundle_root \+ '/models/template\.nii\.gz'"),
+        "mode": _some(_text("bilinear|nearest")),
+    },
+    "medai.transforms.DenoiseByBundled": {
+        **_COMMON,
+        "bundle": _text(r"\$@bundle_root \+ '/models/denoiser'"),
+        "device": _text(r"@device|cpu|cuda(:\d)?"),
+    },
+}
+"""Classes by their full names, and what each of their arguments may be."""
+
+
+def argument_findings(item: Mapping[str, Any], where: str, *, plain: bool) -> list[Finding]:
+    """Arguments of one of `OWN_TRANSFORMS` that are not known to be harmless.
+
+    Parameters
+    ----------
+    item : mapping
+        The component.
+    where : str
+        For the findings.
+    plain : bool
+        Whether no setting of the configuration is changed from another place in it, by its path or by merging.
+    """
+    rules = OWN_TRANSFORMS[item["_target_"]]
+    found = [
+        Finding(f"{where}::{name}", "is not what this step may be asked for")
+        for name, value in item.items()
+        if name != "_target_" and (name not in rules or not rules[name](value))
+    ]
+    if not plain:
+        found.append(Finding(where, "may be changed from elsewhere, which cannot be checked"))
+    return found
