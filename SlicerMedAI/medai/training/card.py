@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from medai.bundles.description import Description
+from medai.training.calibrating import Calibration
 from medai.training.data import DataList
 from medai.training.data.item import SPLITS
 from medai.training.evaluation import Estimate, Summary
 from medai.training.recipe import Plan
+
+NOISES = {"rician": "Rician", "gaussian": "white Gaussian", "low_dose_ct": "low-dose CT"}
+"""Noise models in words."""
+_STEPS = {
+    "denoise": "denoised (by the model in `models/denoiser`)",
+    "bias_field": "freed of its bias field (N4)",
+}
+
+
+_BY_LABEL = {"segment": "dice", "classify": "recall", "detect": "ap@0.50", "denoise": "psnr", "encode": "psnr"}
 
 
 def model_card(
@@ -17,6 +29,8 @@ def model_card(
     rows: Sequence[dict[str, float]],
     summary: Summary | None,
     description: Description,
+    *,
+    calibration: Calibration | None = None,
 ) -> str:
     """``docs/README.md`` of a trained bundle.
 
@@ -32,6 +46,8 @@ def model_card(
         Scores on the validation cases; None without any.
     description : Description
         Of the bundle.
+    calibration : Calibration, optional
+        Of a classifier.
     """
     parts = [
         f"# {description.title}",
@@ -44,6 +60,7 @@ def model_card(
         _data(data),
         "## Training",
         _training(plan, rows),
+        *(["## Calibration and operating point", _calibration(plan, calibration)] if calibration is not None else []),
         "## Scores",
         _scores(plan, summary),
         "## Where it fails",
@@ -56,17 +73,27 @@ def _what(plan: Plan) -> str:
     kind = "pictures" if plan.dimensions == 2 else "volumes"
     shown = f"{plan.modality} {kind}" if plan.modality else kind
     if plan.task == "denoise":
-        return f"Takes Rician noise out of {shown}."
+        return f"Takes {NOISES[plan.parameters.noise_model]} noise out of {shown}."
+    if plan.task == "encode":
+        return f"Describes {shown} by a code of few numbers, and makes them anew of it, without their noise."
     names = "\n".join(
         f"- {number}: {name}" for number, name in enumerate(plan.classes.values(), plan.task == "segment")
     )
+    if plan.task == "detect":
+        return f"Draws boxes, each with a score, around what it finds in {shown}:\n\n{names}"
     verb = "Labels" if plan.task == "segment" else "Finds, each for itself," if plan.multi_label else "Tells apart"
     return f"{verb}, in {shown}:\n\n{names}"
 
 
 def _use(plan: Plan, name: str) -> str:
     example = "image.png" if plan.dimensions == 2 else "image.nii.gz"
-    own = f"medai segment {example} --model {name} --output result.seg.nrrd\n" if plan.task == "segment" else ""
+    own = {
+        "segment": f"medai segment {example} --model {name} --output result.seg.nrrd\n",
+        "classify": f"medai classify {example} --model {name} --output result.csv\n",
+        "detect": f"medai detect {example} --model {name} --output result.mrk.json\n",
+        "denoise": f"medai denoise {example} --model {name} --output result.nii.gz\n",
+        "encode": f"medai encode {example} --model {name} --output codes.csv\n",
+    }.get(plan.task, "")
     return (
         f"```\n{own}"
         "python -m monai.bundle run --config_file configs/inference.json --bundle_root . "
@@ -77,22 +104,32 @@ def _use(plan: Plan, name: str) -> str:
 
 def _input(plan: Plan) -> str:
     chosen = plan.parameters
-    size = " x ".join(map(str, plan.patch))
+    size = " x ".join(str(2 * edge if plan.task == "denoise" else edge) for edge in plan.patch)
     steps = []
-    if plan.dimensions == 3:
+    steps += [said for step, said in _STEPS.items() if step in chosen.preprocessing]
+    if "align" in chosen.preprocessing:
+        steps.append("aligned with a template (`models/template.nii.gz`) by a rigid motion")
+    elif not plan.keeps_grid:
         steps.append("put on RAS axes")
         if chosen.spacing:
             steps.append(f"resampled to {' x '.join(f'{mm:g}' for mm in chosen.spacing)} mm")
+    if "crop_foreground" in chosen.preprocessing:
+        steps.append("cut down to its bright half and 5 mm around it")
     if plan.task == "classify":
         steps.append(f"brought to {size} voxels")
+    if plan.task == "detect" and plan.dimensions == 2:
+        steps.append(f"resized so that its longer edge has {max(plan.patch)} pixels")
     low, high = chosen.window
     steps += {
         "none": [],
+        "peak": ["divided by its 99.5 percentile"],
         "percentile": ["scaled from its 0.5 and 99.5 percentiles"],
         "zscore": ["clipped to its 0.5 and 99.5 percentiles", "normalised to mean 0 and variance 1"],
         "ct_window": [f"scaled from {low:g} to {high:g} HU"],
     }[chosen.normalization]
-    seen = "" if plan.task == "classify" else f" The network sees windows of {size} voxels, half overlapping."
+    whole = plan.task == "classify" or (plan.task == "detect" and plan.dimensions == 2)
+    overlap = "an eighth" if plan.task == "denoise" else "half"
+    seen = "" if whole else f" The network sees windows of {size} voxels, {overlap} overlapping."
     return f"Input: {plan.channels} channel(s). The image is {', '.join(steps) or 'taken as it is'}.{seen}"
 
 
@@ -122,6 +159,15 @@ def _training(plan: Plan, rows: Sequence[dict[str, float]]) -> str:
     )
     if rows:
         text += f" Loss: {rows[0]['loss']:.4f} in the first epoch, {rows[-1]['loss']:.4f} in the last."
+    if plan.anchors:
+        shapes = ", ".join(" x ".join(map(str, shape)) for shape in plan.anchors)
+        text += f" Anchors of {shapes} voxels (k-means of the training boxes), one guess each per {chosen.stem} voxels."
+    if plan.guided:
+        text += f" Masks showed where each class is seen (weight {chosen.mask_guidance:g})."
+    if chosen.start_from:
+        text += f" It started from the weights of `{Path(chosen.start_from).name}`."
+    if chosen.ignore_label is not None:
+        text += f" Voxels labelled {chosen.ignore_label} are unknown and count nowhere."
     if plan.weights is not None:
         text += f" Class weights: {', '.join(f'{weight:g}' for weight in plan.weights)}."
     command = "python -m monai.bundle run --config_file configs/train.json --bundle_root . --datalist DATALIST.json"
@@ -129,6 +175,20 @@ def _training(plan: Plan, rows: Sequence[dict[str, float]]) -> str:
         f"{text}\n\nThe same training again, on a MONAI data list (the package medai must be installed):\n\n"
         f"```\n{command}\n```\n\nA training that was interrupted goes on when the same command is given again."
     )
+
+
+def _calibration(plan: Plan, found: Calibration) -> str:
+    kind = "sigmoid of each finding" if plan.multi_label else "softmax"
+    if found.note:
+        said = f"Temperature 1: {found.note}. Expected calibration error {found.before:.3f}."
+    else:
+        said = (
+            f"Temperature {found.temperature:.4g}, by which the network's output is divided before the {kind} "
+            f"(Guo et al., ICML 2017). Expected calibration error {found.before:.3f} before, {found.after:.3f} after."
+        )
+    points = "\n".join(f"- {point}" for point in found.points)
+    decided = f"Positive is:\n\n{points}" if points else "The most probable class is taken."
+    return f"{said} Fitted on the {found.cases} validation cases, which flatters these figures a little.\n\n{decided}"
 
 
 def _scores(plan: Plan, summary: Summary | None) -> str:
@@ -140,7 +200,8 @@ def _scores(plan: Plan, summary: Summary | None) -> str:
         "The weights were kept from the epoch that was best on these very cases, which flatters them a little; judge "
         "the model on a test part before you rely on it."
     )
-    noise = " Noise was simulated (Rician, 1 to 15 % of the range)." if plan.task == "denoise" else ""
+    chosen_noise = f"{NOISES[plan.parameters.noise_model]}, 1 to {100 * plan.parameters.noise:g} % of the range"
+    noise = f" Noise was simulated ({chosen_noise})." if plan.task == "denoise" else ""
     return f"On the {summary.cases} validation cases.{noise} {chosen}\n\n{head}{lines}"
 
 
@@ -155,7 +216,7 @@ def _line(estimate: Estimate) -> str:
 def _failures(plan: Plan, summary: Summary | None) -> str:
     found = [f"- {note}" for note in summary.notes] if summary is not None else []
     if summary is not None:
-        metric = {"segment": "dice", "classify": "recall", "denoise": "psnr"}[plan.task]
+        metric = _BY_LABEL[plan.task]
         by_label = [e for e in summary.estimates if e.metric == metric and e.label and e.value == e.value]
         if len(by_label) > 1:
             worst = min(by_label, key=lambda estimate: estimate.value)

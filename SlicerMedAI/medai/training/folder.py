@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from medai.bundles import integrity
+from medai.bundles.operating_points import OperatingPoint
 from medai.errors import InputError, WriteError
 from medai.training.data import DataList, write_monai_list
 
@@ -16,12 +17,23 @@ RUNS = "runs"
 CHECKPOINT = f"{RUNS}/checkpoint.pt"
 DATALIST = f"{RUNS}/datalist.json"
 HISTORY = f"{RUNS}/history.json"
+START = f"{RUNS}/start.pt"
 PARAMETERS = f"{RUNS}/parameters.yaml"
 WEIGHTS = "models/model.pt"
+TRAINING = "configs/train.json"
+INFERENCE = "configs/inference.json"
+METADATA = "configs/metadata.json"
 _OURS = ("configs", "models", "docs", RUNS, "eval", "LICENSE", integrity.PINS)
 
 
-def prepare(root: Path, configs: Mapping[str, Mapping[str, Any]], data: DataList, *, overwrite: bool) -> bool:
+def prepare(
+    root: Path,
+    configs: Mapping[str, Mapping[str, Any]],
+    data: DataList,
+    *,
+    overwrite: bool = False,
+    finish: bool = False,
+) -> bool:
     """Make the folder, or find that it holds this very training, unfinished.
 
     Parameters
@@ -34,6 +46,8 @@ def prepare(root: Path, configs: Mapping[str, Mapping[str, Any]], data: DataList
         Divided.
     overwrite : bool
         Remove what another training left there.
+    finish : bool
+        Take a finished model of this very training too, which is to be completed anew.
 
     Returns
     -------
@@ -47,10 +61,13 @@ def prepare(root: Path, configs: Mapping[str, Mapping[str, Any]], data: DataList
     WriteError
         When it cannot be written to.
     """
-    texts = {name: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for name, content in configs.items()}
+    texts = {name: _as_text(content) for name, content in configs.items()}
     try:
         if root.exists() and any(root.iterdir()) and not overwrite:
-            _check_same(root, texts, data)
+            _check_same(root, texts, data, finish=finish)
+            # What judges and describes the model is written again; a completed model's pins would be wrong from here.
+            (root / integrity.PINS).unlink(missing_ok=True)
+            _write(root, texts)
             return (root / CHECKPOINT).is_file()
         for name in _OURS if root.is_dir() else ():
             place = root / name
@@ -60,8 +77,7 @@ def prepare(root: Path, configs: Mapping[str, Mapping[str, Any]], data: DataList
                 place.unlink(missing_ok=True)
         for folder in ("configs", "models", "docs", RUNS):
             (root / folder).mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (root / "configs" / name).write_text(text, encoding="utf-8")
+        _write(root, texts)
     except OSError as error:
         raise WriteError(
             f"The model's folder '{root}' cannot be prepared.",
@@ -73,15 +89,20 @@ def prepare(root: Path, configs: Mapping[str, Mapping[str, Any]], data: DataList
     return False
 
 
-def _check_same(root: Path, texts: Mapping[str, str], data: DataList) -> None:
-    if integrity.is_pinned(root):
+def _write(root: Path, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        (root / "configs" / name).write_text(text, encoding="utf-8")
+
+
+def _check_same(root: Path, texts: Mapping[str, str], data: DataList, *, finish: bool) -> None:
+    if integrity.is_pinned(root) and not finish:
         raise InputError(
             f"There is a finished model in '{root}' already.",
             "It would be replaced.",
             "Choose another folder, or ask for it to be overwritten (--overwrite).",
         )
     old = root / DATALIST
-    same = all(_text(root / "configs" / name) == text for name, text in texts.items()) and old.is_file()
+    same = _text(root / TRAINING) == texts[Path(TRAINING).name] and old.is_file()
     if same:
         fresh = old.with_name("datalist.new.json")
         write_monai_list(data, fresh)
@@ -101,6 +122,47 @@ def history(root: Path) -> list[dict[str, float]]:
     return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
 
 
+def decide(root: Path, temperature: float, points: Sequence[OperatingPoint]) -> None:
+    """Write into the configurations of a classifier how sure it is of what, and from where on it says yes.
+
+    Parameters
+    ----------
+    root : Path
+        Of the bundle, as `prepare` has made it.
+    temperature : float
+        By which its logits are divided.
+    points : sequence of OperatingPoint
+
+    Raises
+    ------
+    WriteError
+        When the disk is full or read-only.
+    """
+    inference, metadata = (json.loads((root / name).read_text(encoding="utf-8")) for name in (INFERENCE, METADATA))
+    inference["temperature"] = temperature
+    metadata["medai"]["operating_point"] = [point.as_json() for point in points]
+    try:
+        _write(root, {Path(INFERENCE).name: _as_text(inference), Path(METADATA).name: _as_text(metadata)})
+    except OSError as error:
+        raise _incomplete(root.name, error) from error
+
+
+def note_points(root: Path, points: Sequence[OperatingPoint]) -> None:
+    """Write into a detector's description from which score on it shows something.
+
+    Raises
+    ------
+    WriteError
+        When the disk is full or read-only.
+    """
+    metadata = json.loads((root / METADATA).read_text(encoding="utf-8"))
+    metadata["medai"]["operating_point"] = [point.as_json() for point in points]
+    try:
+        _write(root, {Path(METADATA).name: _as_text(metadata)})
+    except OSError as error:
+        raise _incomplete(root.name, error) from error
+
+
 def complete(root: Path, *, card: str, licence: str, data_licence: str) -> None:
     """Write what belongs to the weights, and pin every file.
 
@@ -117,12 +179,7 @@ def complete(root: Path, *, card: str, licence: str, data_licence: str) -> None:
         (root / "LICENSE").write_text(_licence(name, licence), encoding="utf-8")
         (root / CHECKPOINT).unlink(missing_ok=True)
     except OSError as error:
-        raise WriteError(
-            f"The model '{name}' is trained, but not all of its files could be written.",
-            f"The computer reports: {error.strerror or error}.",
-            "Free some space and give the same command again.",
-            details=repr(error),
-        ) from error
+        raise _incomplete(name, error) from error
     integrity.write_pins(root)
 
 
@@ -131,6 +188,20 @@ def _licence(name: str, licence: str) -> str:
         f"{name}\n\nLicence of the trained weights (models/model.pt): {licence}\n\n"
         "They were made from data with a licence of their own, see docs/data_license.txt. They come without warranty\n"
         "of any kind. This is not a medical device.\n"
+    )
+
+
+def _as_text(content: Mapping[str, Any]) -> str:
+    """A configuration as its file holds it."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _incomplete(name: str, error: OSError) -> WriteError:
+    return WriteError(
+        f"The model '{name}' is trained, but not all of its files could be written.",
+        f"The computer reports: {error.strerror or error}.",
+        "Free some space and give the same command again.",
+        details=repr(error),
     )
 
 

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medai.bundles import configs
 from medai.bundles.description import Description, describe
 from medai.engine.devices import choose_device
 from medai.errors import InputError
 from medai.jobs.job import Job
 from medai.progress import Progress, Report
-from medai.result import Result, Table
+from medai.result import Labelmap, Result, Table
 from medai.tasks.life import Life
 from medai.training.data import DataList
+from medai.training.data.boxes import boxed
 from medai.training.data.item import DataItem
 from medai.training.data.voxels import read_source
 from medai.training.evaluation import (
     About,
     ClassificationCase,
     Evaluation,
-    RestorationCase,
+    Options,
     SegmentationCase,
     evaluate,
 )
 from medai.training.evaluation.run import Kind
+from medai.training.judge_boxes import detected
+from medai.training.judge_codes import encoded
+from medai.training.judge_images import denoised
 from medai.training.request import EvaluationRequest
 from medai.volume import Volume
 
@@ -35,7 +41,7 @@ if TYPE_CHECKING:
     from medai.engine.loaded import LoadedModels
 
 STAGE = "Evaluating"
-_NOISE = (0.01, 0.15)
+_SURE = 0.5
 _Next = Callable[[int], None]
 
 
@@ -108,13 +114,14 @@ def judge(
     """
     description = describe(root)
     task = description.task
-    key = {"segment": "label", "classify": "label", "denoise": "image"}.get(task)
+    key = {"segment": "label", "classify": "label", "detect": "box", "denoise": "image", "encode": "image"}.get(task)
     if key is None:
         raise InputError(
             f"The model '{description.name}' cannot be evaluated.",
             f"There is no evaluation for its task ({task}).",
-            "Choose a model that segments, classifies or denoises.",
+            "Choose a model that segments, classifies, detects, denoises or encodes.",
         )
+    data = boxed(data, report) if task == "detect" else data
     usable = data.where(lambda item: key in item.files or item.values.get(key) is not None)
     if not len(usable):
         raise InputError(
@@ -133,10 +140,27 @@ def judge(
         labels = _values(data, description)
         cases = _segmented(root, usable, at, loaded, {"device": device, "backend": backend})
         return evaluate("segment", cases, labels=labels, about=about)
-    pipeline_cases = _classified if task == "classify" else _denoised
-    kind: Kind = "classify" if task == "classify" else "denoise"
-    found = pipeline_cases(root, usable, at, loaded, device)
-    return evaluate(kind, found, labels=description.classes if task == "classify" else (), about=about)
+    if task == "detect":
+        found = detected(loaded.get(root, device), usable, at, description)
+        sure = description.operating_points[0].threshold if description.operating_points else _SURE
+        return evaluate("detect", found, about=about, options=Options(threshold=sure))
+    if task in {"denoise", "encode"}:
+        restored = denoised if task == "denoise" else encoded
+        kind: Kind = "denoise" if task == "denoise" else "encode"
+        return evaluate(kind, restored(root, usable, at, loaded, device), about=about)
+    judged = _classified(root, usable, at, loaded, device)
+    classes, points = description.classes, description.operating_points
+    told = about if not points else replace(about, notes=(f"Positive is {'; '.join(map(str, points))}.",))
+    if usable.multi_label:
+        by_name = {point.name: point.threshold for point in points}
+        thresholds = tuple(by_name.get(name, 0.5) for name in classes)
+        asked = classes if len(classes) > 1 else (f"no {classes[0]}", *classes)
+        return evaluate("classify", judged, labels=asked, about=told, options=Options(threshold=thresholds))
+    if len(classes) != 2 or not points:
+        return evaluate("classify", judged, labels=classes, about=about)
+    if points[0].name == classes[0]:
+        classes, judged = classes[::-1], (_turned(case) for case in judged)
+    return evaluate("classify", judged, labels=classes, about=told, options=Options(threshold=points[0].threshold))
 
 
 def _segmented(
@@ -144,16 +168,28 @@ def _segmented(
 ) -> Iterator[SegmentationCase]:
     from medai.tasks.segment.run import run as segment
 
+    own = configs.metadata(root).get("medai")
+    unknown = own.get("ignore_label") if isinstance(own, dict) else None
     for number, item in enumerate(data):
         at(number)
-        images = _images(item)
+        images = images_of(item)
         job = Job("segment", root, images, parameters)
         found = segment(job, lambda _, number=number: at(number), loaded).labelmap  # type: ignore[misc]
         reference = read_source(item.files["label"][0])
+        if unknown is not None:
+            reference, found = _known(reference, found, unknown)
         yield SegmentationCase(
             name=item.name, patient=item.patient, image=images[0], reference=reference, prediction=found
         )
     at(len(data))
+
+
+def _known(reference: Volume, found: Labelmap, unknown: int) -> tuple[Volume, Labelmap]:
+    """Both on background where the reference says that nobody knows."""
+    known = reference.array != unknown
+    if known.shape != found.array.shape[-3:]:
+        return reference, found
+    return replace(reference, array=reference.array * known), replace(found, array=found.array * known)
 
 
 def _values(data: DataList, description: Description) -> dict[str, int]:
@@ -176,44 +212,31 @@ def _classified(
     pipeline = loaded.get(root, device)
     for number, item in enumerate(data):
         at(number)
-        images = _images(item)
+        images = images_of(item)
         found = pipeline.probabilities(pipeline.infer(pipeline.preprocess(images)))
-        label = item.label
-        truth = [math.nan if one is None else one for one in label] if isinstance(label, tuple) else label
         yield ClassificationCase(
             name=item.name,
             patient=item.patient,
             image=images[0],
-            truth=truth,  # type: ignore[arg-type]  # numbers, as `_usable` has seen
+            truth=truth_of(item),
             probability=found,
         )
     at(len(data))
 
 
-def _denoised(root: Path, data: DataList, at: _Next, loaded: LoadedModels, device: str) -> Iterator[RestorationCase]:
-    """Each image with simulated Rician noise of a strength of its own, the same in every evaluation."""
-    pipeline = loaded.get(root, device)
-    for number, item in enumerate(data):
-        at(number)
-        clean = _images(item)[0]
-        array = clean.array.astype(np.float32)
-        low, high = (float(value) for value in np.percentile(array, (0.5, 99.5)))
-        rng = np.random.default_rng(number)
-        sigma = rng.uniform(*_NOISE) * (high - low)
-        real, imaginary = (rng.normal(0, sigma, array.shape).astype(np.float32) for _ in range(2))
-        noisy = Volume(np.hypot(array + real, imaginary), clean.affine, clean.name, clean.modality)
-        restored = pipeline.image(pipeline.infer(pipeline.preprocess((noisy,))), clean.name)
-        yield RestorationCase(
-            name=item.name,
-            patient=item.patient,
-            image=clean,
-            reference=Volume(array, clean.affine, clean.name, clean.modality),
-            restored=restored,
-            degraded=noisy,
-            data_range=(low, high),
-        )
-    at(len(data))
+def _turned(case: ClassificationCase) -> ClassificationCase:
+    """The same of two classes in the other order: evaluations take the second for the finding."""
+    return replace(case, truth=1 - np.asarray(case.truth), probability=np.asarray(case.probability)[::-1])
 
 
-def _images(item: DataItem) -> tuple[Volume, ...]:
+def images_of(item: DataItem) -> tuple[Volume, ...]:
+    """The images of a case, as a person would give them to its model."""
     return tuple(read_source(source) for source in item.files["image"])
+
+
+def truth_of(item: DataItem) -> int | list[float]:
+    """The number of a case's class; or 0, 1 or NaN (not known) for each of several findings."""
+    label = item.label
+    if isinstance(label, tuple):
+        return [math.nan if one is None else float(one) for one in label]
+    return int(label)  # type: ignore[call-overload, no-any-return]  # a number, as the check of the data has seen

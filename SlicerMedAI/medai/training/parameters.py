@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from medai.errors import InputError, WriteError
-from medai.tasks.parameters import wrong
+from medai.tasks.parameters import made_of, wrong
 
-NETWORKS = ("auto", "unet", "dynunet", "segresnet", "densenet121", "resnet18", "autoencoder")
-LOSSES = ("auto", "cross_entropy", "focal", "dice", "dice_ce", "mse", "l1", "ssim")
+NETWORKS = (
+    "auto",
+    "unet",
+    "dynunet",
+    "segresnet",
+    "densenet121",
+    "resnet10",
+    "resnet18",
+    "autoencoder",
+    "shrinkage",
+    "retinanet",
+)
+LOSSES = ("auto", "cross_entropy", "focal", "dice", "dice_ce", "mse", "l1", "ssim", "rms")
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "one_cycle", "poly")
-NORMALIZATIONS = ("auto", "none", "zscore", "percentile", "ct_window")
-AUGMENTATIONS = ("flip", "affine", "elastic", "intensity", "noise", "blur", "bias_field", "low_resolution")
+NORMALIZATIONS = ("auto", "none", "zscore", "percentile", "peak", "ct_window")
+NOISES = ("auto", "rician", "gaussian", "low_dose_ct")
+STEMS = (0, 1, 2, 4, 8)
+STEPS = ("denoise", "bias_field", "align", "crop_foreground")
+AUGMENTATIONS = ("flip", "turn", "affine", "elastic", "intensity", "noise", "blur", "bias_field", "low_resolution")
 
 
 def _number(default: float, low: float, high: float, *, above: bool = False) -> Any:
@@ -31,6 +45,16 @@ def _choice(default: str, known: tuple[str, ...]) -> Any:
 
 def _numbers(low: float, high: float, counts: tuple[int, ...], default: Any = None) -> Any:
     return field(default=default, metadata={"each": (low, high), "counts": counts})
+
+
+def _own(default: Any, check: Callable[[str, object], object]) -> Any:
+    return field(default=default, metadata={"check": check})
+
+
+def _model(name: str, value: object) -> str:
+    if not isinstance(value, (str, Path)):
+        raise wrong(name, value, "It is the name of a model, or its folder")
+    return str(value)
 
 
 @dataclass(frozen=True)
@@ -47,6 +71,17 @@ class TrainingParameters:
         One of `NETWORKS`; ``"auto"`` takes what suits the task.
     width : int
         Channels of the first layer; 0 takes what suits the network.
+    levels : int
+        Resolutions that a U-Net or an autoencoder works at, each half as fine as the one before; 0 for 4. Fewer where
+        a patch cannot be halved so often.
+    patches : int
+        Patches cut out of an image every time it is seen; a step sees as many of each of its cases.
+    stem : int
+        Of a ResNet or a detector: how much smaller its first layers make the image along each axis, 1, 2, 4 or 8
+        times. More makes it faster and blind to what is smaller. 0 takes what suits the size, or the smallest boxes.
+    code : int
+        Of an autoencoder: numbers of its code for each cell of voxels that its halvings make one of; 0 takes what
+        suits the task.
     patch_size : tuple of int, or None
         Voxels along each axis that the network sees at once; the windows of the trained model are as large. For
         classification, the size every image is brought to. None takes it from the data.
@@ -54,19 +89,51 @@ class TrainingParameters:
         mm along each axis that volumes are resampled to; None takes the median of the data. Not for 2D pictures.
     normalization : str
         One of `NORMALIZATIONS`; ``"auto"`` is a window for CT, percentiles and z-score for MR, percentiles otherwise.
+        Of a denoiser it is ``"peak"`` instead of percentiles: 1 is the 99.5 percentile and 0 stays 0, where Rician
+        noise differs from other noise.
     window : (float, float)
         Lowest and highest Hounsfield unit of ``"ct_window"``.
+    preprocessing : tuple of str
+        Which of `STEPS` come before all others, in training and in use: noise taken out by the model `denoiser`; the
+        bias field of MR corrected (N4); volumes aligned with a template, which is made of the data and becomes a part
+        of the model; what surrounds the object cut off.
+    denoiser : str
+        Name or folder of the denoising model for ``"denoise"``; a copy of it becomes a part of the model.
     augmentation : tuple of str, or None
-        Which of `AUGMENTATIONS`; None takes what suits the task, an empty tuple none.
+        Which of `AUGMENTATIONS`; None takes what suits the task, an empty tuple none. ``"turn"`` is for images that
+        have no upright: right angles and mirroring along all axes.
+    rotation : float
+        Degrees, of ``"affine"``: largest turn about each axis; 180 where images have no upright.
+    scaling : float
+        Of ``"affine"``: largest change of size, as a share of it.
+    lowest_resolution : float
+        Of ``"low_resolution"``: smallest share of the image's own resolution that is left.
     noise : float
-        Of a denoiser: strongest Rician noise in its training, as a share of the image's range; every share below it
-        is as likely.
+        Of a denoiser or autoencoder: strongest noise in its training, as a share of the image's range (from 0 to its
+        99.5 percentile, or the whole `window`); every share below it is as likely.
+    threshold : float
+        Of a detector: score from which on its boxes are shown. 0 takes where F1 is highest on the validation cases.
+    noise_model : str
+        One of `NOISES`: ``"rician"`` of magnitude images, ``"low_dose_ct"`` as `medai.training.components.noise` has
+        it, white ``"gaussian"``; ``"auto"`` is that of a low dose for CT, Rician otherwise.
     loss : str
-        One of `LOSSES`; ``"auto"`` is Dice with cross entropy, cross entropy, or L1, after the task.
+        One of `LOSSES`; ``"auto"`` is Dice with cross entropy, cross entropy, or L1, after the task. ``"rms"`` is
+        the root of each patch's mean squared error, with which weak noise weighs as much as strong.
+    ignore_label : int or None
+        Of a segmentation: the value of voxels of which nobody knows what they are. They count neither in the loss nor
+        in a score.
     class_weights : str or tuple of float
         ``"none"``, ``"balanced"`` (by the inverse frequency of each class), or a weight per class.
+    mask_guidance : float
+        Of a classifier (a ResNet) whose cases have masks of what tells the class: weight of marking it, class by class,
+        in an inner stage of the network. It teaches where to look when cases are few, and is no part of the model.
+    label_smoothing : float
+        Of cross entropy between classes: share of the truth that is spread over all classes, which keeps a classifier
+        of few cases from being too sure (Szegedy et al., CVPR 2016).
     weighted_sampling : bool
-        Draw cases of rare classes more often.
+        Draw cases of rare classes, or with rare structures, more often.
+    start_from : str
+        Name or folder of a model to begin with: weights of the same names and shapes are taken from it; empty for none.
     optimizer : str
         One of `OPTIMIZERS`.
     learning_rate : float
@@ -91,6 +158,9 @@ class TrainingParameters:
         Momentum of the exponential moving average of the weights, which then is validated and kept; 0 for none.
     amp : bool
         Mixed precision on a GPU.
+    bf16 : bool
+        Mixed precision on a processor that computes in bfloat16; elsewhere it changes nothing. About twice as fast, but
+        not to the last digit the same on every computer.
     seed : int
     workers : int
         Processes that prepare cases; their number does not change the result.
@@ -107,15 +177,34 @@ class TrainingParameters:
     batch_size: int = _number(2, 1, 4096)
     network: str = _choice("auto", NETWORKS)
     width: int = _number(0, 0, 512)
+    levels: int = _number(0, 0, 8)
+    patches: int = _number(1, 1, 64)
+    stem: int = _number(0, 0, 8)
+    code: int = _number(0, 0, 512)
     patch_size: tuple[int, ...] | None = _numbers(8, 1024, (2, 3))
     spacing: tuple[float, ...] | None = _numbers(0.01, 100, (3,))
     normalization: str = _choice("auto", NORMALIZATIONS)
     window: tuple[float, ...] = _numbers(-10_000, 100_000, (2,), (-1000.0, 1000.0))
-    augmentation: tuple[str, ...] | None = None
+    preprocessing: tuple[str, ...] = _own((), lambda name, value: _names(name, value, STEPS))
+    denoiser: str = _own("", _model)
+    augmentation: tuple[str, ...] | None = _own(
+        None, lambda name, value: None if value is None else _names(name, value, AUGMENTATIONS)
+    )
+    rotation: float = _number(15.0, 0, 180)
+    scaling: float = _number(0.15, 0, 0.9)
+    lowest_resolution: float = _number(0.5, 0, 1, above=True)
     noise: float = _number(0.15, 0, 1, above=True)
+    threshold: float = _number(0.0, 0, 1)
+    noise_model: str = _choice("auto", NOISES)
     loss: str = _choice("auto", LOSSES)
-    class_weights: str | tuple[float, ...] = "none"
+    ignore_label: int | None = _own(
+        None, lambda name, value: None if value is None else _in_range(name, value, (1, 65_535), whole=True)
+    )
+    class_weights: str | tuple[float, ...] = _own("none", lambda _, value: _class_weights(value))
+    mask_guidance: float = _number(0.0, 0, 100)
+    label_smoothing: float = _number(0.0, 0, 0.5)
     weighted_sampling: bool = False
+    start_from: str = _own("", _model)
     optimizer: str = _choice("adamw", OPTIMIZERS)
     learning_rate: float = _number(0.001, 0, 10, above=True)
     momentum: float = _number(0.9, 0, 0.999)
@@ -128,6 +217,7 @@ class TrainingParameters:
     validate_every: int = _number(1, 1, 100_000)
     ema: float = _number(0.0, 0, 0.999)
     amp: bool = True
+    bf16: bool = False
     seed: int = _number(0, 0, 2**31 - 1)
     workers: int = _number(0, 0, 64)
     cache: float = _number(1.0, 0, 1)
@@ -135,8 +225,12 @@ class TrainingParameters:
     def __post_init__(self) -> None:
         for each in fields(self):
             object.__setattr__(self, each.name, _checked(each, getattr(self, each.name)))
+        if self.stem not in STEMS:
+            raise wrong("stem", self.stem, f"It is one of: {', '.join(map(str, STEMS))}")
         if self.window[0] >= self.window[1]:
             raise wrong("window", self.window, "It is the lowest and the highest value, in this order")
+        if ("denoise" in self.preprocessing) != bool(self.denoiser):
+            raise wrong("denoiser", self.denoiser, "It is given together with the step 'denoise' of 'preprocessing'")
         if self.patch_size and self.spacing and len(self.patch_size) != len(self.spacing):
             raise wrong("spacing", self.spacing, "Pictures with a patch size of two numbers have no spacing")
 
@@ -149,15 +243,7 @@ class TrainingParameters:
         InputError
             When a name is unknown or a value cannot be used.
         """
-        known = [each.name for each in fields(cls)]
-        unknown = [name for name in given if name not in known]
-        if unknown:
-            raise InputError(
-                f"'{unknown[0]}' cannot be chosen for a training.",
-                f"What can be chosen is: {', '.join(known)}.",
-                "Correct the name, or leave it out.",
-            )
-        return cls(**given)  # type: ignore[arg-type]  # checked in __post_init__
+        return made_of(cls, given, "a training")
 
     @classmethod
     def read(cls, path: Path) -> TrainingParameters:
@@ -227,10 +313,8 @@ def _checked(each: dataclasses.Field[Any], value: object) -> object:
         return _in_range(name, value, about["range"], whole=isinstance(each.default, int), above=about["above"])
     if "each" in about:
         return None if value is None and each.default is None else _tuple(each, value)
-    if name == "augmentation":
-        return _augmentation(value)
-    if name == "class_weights":
-        return _class_weights(value)
+    if "check" in about:
+        return about["check"](name, value)
     if isinstance(each.default, bool) and not isinstance(value, bool):
         raise wrong(name, value, "It is True or False")
     return value
@@ -257,11 +341,9 @@ def _tuple(each: dataclasses.Field[Any], value: object) -> tuple[float, ...]:
     return tuple(_in_range(each.name, one, (low, high), whole=whole) for one in value)
 
 
-def _augmentation(value: object) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    if not isinstance(value, (list, tuple)) or not all(one in AUGMENTATIONS for one in value):
-        raise wrong("augmentation", value, f"It is a list of any of: {', '.join(AUGMENTATIONS)}")
+def _names(name: str, value: object, known: tuple[str, ...]) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(one in known for one in value):
+        raise wrong(name, value, f"It is a list of any of: {', '.join(known)}")
     return tuple(str(one) for one in value)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 
 from medai.errors import InputError
-from medai.tasks.parameters import TaskParameters, one_of, wrong
+from medai.tasks.parameters import TaskParameters, names, one_of, wrong
 from medai.training.data import DataList
 from medai.training.parameters import TrainingParameters
 
-TASKS = ("segment", "classify", "denoise")
+TASKS = ("segment", "classify", "detect", "denoise", "encode")
 _NO_LICENCE = "Not stated. Ask whoever gave you the data before you share the model."
 
 
@@ -33,13 +34,21 @@ class TrainingRequest(TaskParameters):
     overwrite : bool
         Begin anew where there is a model or another training.
     finish : bool
-        Train no further: make a complete model of the best weights of a training that was stopped.
+        Train no further: make a complete model of the best weights of a training that was stopped, or complete a
+        finished model anew.
+    positive : str
+        Of a model that tells two classes apart: the name of the one that is the finding; the second by default.
+    sensitivity : float or None
+        Of a classifier: share of the positive validation cases that its operating point is to find; where Youden's J
+        (sensitivity + specificity - 1) is highest by default.
     modality : str
         DICOM modality of the images (``"MR"``, ``"CT"``, ``"US"``...), where it is known.
     licence : str
         Of the model's weights.
     data_licence : str
         Of the data, for ``docs/data_license.txt``.
+    synthetic : tuple of str
+        Images of generators to train with besides, each ``"MODEL:COUNT"``, or ``"MODEL:COUNT:CLASS"`` for a classifier.
     """
 
     data: DataList = field(default_factory=lambda: DataList(()))
@@ -49,21 +58,30 @@ class TrainingRequest(TaskParameters):
     skip_bad: bool = False
     overwrite: bool = False
     finish: bool = False
+    positive: str = ""
+    sensitivity: float | None = None
     modality: str = ""
     licence: str = "Not stated"
     data_licence: str = _NO_LICENCE
+    synthetic: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("task", self.task, TASKS)
+        if self.synthetic:
+            self._checked("synthetic", names("synthetic", self.synthetic, "text such as 'my_generator:200:benign'"))
         if self.finish and self.overwrite:
             raise wrong("finish", self.finish, "What is finished cannot begin anew")
+        given = self.sensitivity
+        if given is not None and (isinstance(given, bool) or not isinstance(given, Real) or not 0 < given <= 1):
+            raise wrong("sensitivity", given, "It is a number above 0 and at most 1, such as 0.95")
         if not len(self.data):
             raise InputError("There is nothing to train on.", "The data list is empty.", "Choose other data.")
 
     def as_text(self) -> dict[str, str]:
         """What was chosen, by name."""
         chosen = {"device": self.device, "task": self.task, "data": self.data.name}
+        chosen |= {"synthetic": ", ".join(self.synthetic)} if self.synthetic else {}
         return chosen | {name: str(value) for name, value in self.parameters.changed().items()}
 
 

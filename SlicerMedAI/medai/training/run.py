@@ -21,16 +21,22 @@ from medai.progress import Report
 from medai.result import Result
 from medai.tasks.life import Life
 from medai.training import folder
+from medai.training.calibrating import calibrate, positive_class
 from medai.training.card import model_card
+from medai.training.chart import curves
 from medai.training.data import DataList, DataReport, check, split, without_bad_items
+from medai.training.data.boxes import boxed
 from medai.training.data.item import TRAINING, VALIDATION
 from medai.training.data.report import with_digests
 from medai.training.evaluation import Evaluation
+from medai.training.ingredients import give
 from medai.training.judge import judge, scores
+from medai.training.operating_boxes import choose_points
 from medai.training.recipe import bundle_configs, plan
 from medai.training.request import TrainingRequest
 from medai.training.sheet import write_sheet
-from medai.training.watch import STAGE, Watch, curves
+from medai.training.synthetic import Synthesis, synthesize, with_synthetic
+from medai.training.watch import STAGE, Watch
 
 if TYPE_CHECKING:
     from medai.engine.loaded import LoadedModels
@@ -62,15 +68,21 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life = Life(job, report, STAGE)
     root = Path(job.bundle)
     data, checked = _divided(request, report)
+    synthetic = [Synthesis.of(text) for text in request.synthetic]
+    data = with_synthetic(data, synthetic, root, checked, request.task)
     device = _device(request.device)
     life.tell(device.reason)
     chosen = plan(data, checked, request.task, request.parameters, name=root.name, modality=request.modality)
+    positive = positive_class(chosen, request.positive)
     configs = bundle_configs(chosen, data_source=data.name, licence=request.licence)
-    goes_on = folder.prepare(root, configs, data, overwrite=request.overwrite)
+    goes_on = folder.prepare(root, configs, data, overwrite=request.overwrite, finish=request.finish)
     request.parameters.write(root / folder.PARAMETERS)
     if goes_on:
         life.tell("An unfinished training was found in the folder and goes on.")
     if not request.finish:
+        synthesize(data, synthetic, checked, seed=chosen.parameters.seed, device=device.name, report=report)
+        for note in give(root, chosen, data):
+            life.tell(note)
         _run(root, device.name, report)
     elif not (root / folder.WEIGHTS).is_file():
         raise InputError(
@@ -79,9 +91,24 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
             "Let it go on: give the same command without --finish.",
         )
     rows = folder.history(root)
+    calibration = None
+    if chosen.task == "classify":
+        calibration = calibrate(
+            root,
+            data.part(VALIDATION),
+            chosen,
+            report,
+            loaded,
+            device=device.name,
+            positive=positive,
+            sensitivity=request.sensitivity,
+        )
     life.at("Judging the model")
     found = _judged(root, data, report, loaded, device)
-    card = model_card(chosen, data, rows, None if found is None else found.summary, describe(root))
+    if chosen.task == "detect":
+        choose_points(root, found, tuple(chosen.classes.values()), chosen.parameters.threshold)
+    summary = None if found is None else found.summary
+    card = model_card(chosen, data, rows, summary, describe(root), calibration=calibration)
     folder.complete(root, card=card, licence=request.licence, data_licence=request.data_licence)
     table, plot = curves(rows)
     judged = () if found is None else (scores(found),)
@@ -89,16 +116,17 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
 
 
 def _divided(request: TrainingRequest, report: Report) -> tuple[DataList, DataReport]:
-    found = check(request.data, report=report)
+    given = boxed(request.data, report) if request.task == "detect" else request.data
+    found = check(given, report=report, unknown=request.parameters.ignore_label)
     if found.bad and not request.skip_bad:
         first = next(problem for problem in found.problems if problem.blocking)
         raise InputError(
-            f"{len(found.bad)} of {len(request.data)} cases should not be trained with.",
+            f"{len(found.bad)} of {len(given)} cases should not be trained with.",
             f"The first is '{first.name}': {first.message}",
             "Correct the data, or ask to go on without these cases (--skip-bad).",
             details=str(found),
         )
-    data = without_bad_items(with_digests(request.data, found), found)
+    data = without_bad_items(with_digests(given, found), found)
     if not data.is_split or not len(data.part(VALIDATION)):
         data = split(data, validation=request.validation, seed=request.parameters.seed)
     if not len(data.part(TRAINING)):

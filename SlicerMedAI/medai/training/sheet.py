@@ -53,7 +53,10 @@ def write_sheet(root: Path, dataset: Any, *, count: int = 24) -> Path:
             continue
         sample = dataset[len(dataset) + place]
         sample = sample[0] if isinstance(sample, list) else sample
-        _draw(axes, np.asarray(sample["image"])[0], sample.get("label"))
+        boxes = np.asarray(sample.get("box", ()), np.float64)
+        image = np.asarray(sample["image"])[0]
+        _draw(axes, _through(image, boxes) if len(boxes) else image, sample.get("label"))
+        _draw_boxes(axes, boxes)
         axes.text(0, 1, str(sample.get("name", "")), fontsize=5, transform=axes.transAxes, va="bottom")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
@@ -72,6 +75,19 @@ def _draw(axes: Any, image: NDArray[Any], label: Any) -> None:
         return
     axes.imshow(_fullest(image, np.zeros_like(image))[0], cmap="gray")
     axes.set_title(", ".join(f"{value:g}" for value in values.ravel()[:_MOST_VALUES]), fontsize=7)
+
+
+def _through(image: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:
+    """The slice through the middle of the first box; a picture as it is."""
+    return image if image.ndim == 2 else image[:, :, min(int((boxes[0, 2] + boxes[0, 5]) / 2), image.shape[2] - 1)]
+
+
+def _draw_boxes(axes: Any, boxes: NDArray[Any]) -> None:
+    """Boxes seen along the third axis."""
+    for box in boxes.reshape(len(boxes), 2, -1) if len(boxes) else ():
+        low, high = box[:, :2]
+        i, j = [low[0], high[0], high[0], low[0], low[0]], [low[1], low[1], high[1], high[1], low[1]]
+        axes.plot(i, j, color="#ffb000", linewidth=0.8)
 
 
 def _fullest(image: NDArray[Any], label: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

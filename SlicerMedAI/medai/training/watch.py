@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from ignite.engine import Engine, Events
 
 from medai.progress import Progress, Report
-from medai.result import Plot, Table
+from medai.training.chart import UNSPOKEN, title
 from medai.training.components.history import History
 
 STAGE = "Training"
-_UNSPOKEN = ("epoch", "learning_rate")
 
 
 class Watch:
@@ -47,7 +45,7 @@ class Watch:
 
     def _epoch(self, engine: Engine) -> None:
         row = self._history.rows[-1]
-        said = [f"{_title(name)} {value:.4f}" for name, value in row.items() if name not in _UNSPOKEN]
+        said = [f"{title(name)} {value:.4f}" for name, value in row.items() if name not in UNSPOKEN]
         self._tell(f"Epoch {engine.state.epoch} of {engine.state.max_epochs}: {', '.join(said)}")
 
     def _tell(self, note: str = "") -> None:
@@ -58,16 +56,3 @@ class Watch:
         new = done - (self._first or 0)
         eta = spent / new * (total - done) if new >= 2 and spent >= 1 else None
         self._report(Progress(STAGE, done, total, spent, eta, note))
-
-
-def curves(rows: Sequence[dict[str, float]]) -> tuple[Table, Plot]:
-    """A training's history as a table and as a chart of its loss and scores over epochs."""
-    titles = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {_title(name): tuple(row.get(name, float("nan")) for row in rows) for name in titles}
-    table = Table(columns, "training")
-    drawn = tuple(_title(name) for name in titles if name not in _UNSPOKEN)
-    return table, Plot(table, _title("epoch"), drawn, "epoch", "loss, score", "training")
-
-
-def _title(name: str) -> str:
-    return {"learning_rate": "Learning rate", "auroc": "AUROC", "psnr": "PSNR (dB)"}.get(name, name.capitalize())

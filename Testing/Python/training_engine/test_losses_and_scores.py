@@ -10,9 +10,11 @@ from ignite.engine import Engine
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
-from medai.training.components.losses import Dissimilarity, FindingsLoss
+from medai.errors import JobError
+from medai.training.components.losses import Dissimilarity, FindingsLoss, RootMeanSquare
 from medai.training.components.metrics import MeanAUROC
-from medai.training.components.restraint import GradientLimit
+from medai.training.components.precision import Bfloat16Inferer, computes_in_bfloat16
+from medai.training.components.restraint import FiniteLoss, GradientLimit
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3], [-1.0, 3.0, 0.0], [0.4, 0.4, -2.0]])
 NAN = math.nan
@@ -23,6 +25,12 @@ def test_cross_entropy_is_pytorchs():
     weights = [1.0, 2.0, 0.5]
     expected = functional.cross_entropy(LOGITS, target, weight=torch.tensor(weights))
     assert FindingsLoss("cross_entropy", weights=weights)(LOGITS, target) == pytest.approx(float(expected))
+
+
+def test_label_smoothing_is_pytorchs():
+    target = torch.tensor([0, 2, 1, 1])
+    expected = functional.cross_entropy(LOGITS, target, label_smoothing=0.2)
+    assert FindingsLoss("cross_entropy", smoothing=0.2)(LOGITS, target) == pytest.approx(float(expected))
 
 
 def test_a_class_that_is_not_known_does_not_count():
@@ -94,3 +102,54 @@ def test_the_gradient_is_no_longer_than_its_limit():
     GradientLimit(layer.parameters(), 0.5)(engine)
     norm = torch.sqrt(sum((p.grad**2).sum() for p in layer.parameters()))
     assert float(norm) == pytest.approx(0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_bfloat16_is_used_where_the_processor_computes_in_it(monkeypatch, able):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able, raising=False)
+    assert computes_in_bfloat16(torch.device("cpu")) is able
+    network = torch.nn.Conv2d(1, 4, 3)
+    seen = []
+    network.register_forward_hook(lambda *parts: seen.append(parts[2].dtype))
+    image = torch.rand(2, 1, 8, 8)
+    found = Bfloat16Inferer()(image, network)
+    assert seen == [torch.bfloat16 if able else torch.float32]
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, network(image), atol=0.02 if able else 1e-7)
+
+
+def test_a_processor_that_does_not_say_what_it_computes_in_is_not_asked_for_bfloat16(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    assert not computes_in_bfloat16(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("loss", "scaler", "ends"), [(1.0, None, False), (NAN, None, True), (NAN, object(), False)])
+def test_a_training_ends_when_its_loss_is_no_number(loss, scaler, ends):
+    engine = Engine(lambda *_: None)
+    engine.scaler = scaler
+    engine.state.epoch = 3
+    engine.state.output = {"loss": torch.tensor(loss)}
+    if not ends:
+        FiniteLoss()(engine)
+        return
+    with pytest.raises(JobError, match="failed") as told:
+        FiniteLoss()(engine)
+    assert "epoch 3" in told.value.why
+    assert "learning_rate" in told.value.remedy
+
+
+def test_images_with_much_noise_pull_as_hard_as_those_with_little():
+    target = torch.rand(2, 1, 8, 8)
+    pred = (target + torch.tensor([0.01, 0.2]).reshape(2, 1, 1, 1)).requires_grad_()
+    loss = RootMeanSquare()(pred, target)
+    loss.backward()
+    assert loss.item() == pytest.approx((0.01 + 0.2) / 2, rel=0.01)
+    weak, strong = pred.grad.flatten(1).norm(dim=1)
+    assert float(weak) == pytest.approx(float(strong), rel=0.01)
+    assert torch.isfinite(pred.grad).all()
+
+
+def test_a_perfect_image_has_a_finite_gradient():
+    pred = torch.zeros(1, 1, 4, 4, requires_grad=True)
+    RootMeanSquare()(pred, torch.zeros(1, 1, 4, 4)).backward()
+    assert (pred.grad == 0).all()

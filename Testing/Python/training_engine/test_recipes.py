@@ -17,7 +17,7 @@ from medai.training.data import DataItem, DataList, check, read_data_list, split
 from medai.training.parameters import AUGMENTATIONS, TrainingParameters
 from medai.training.recipe import Plan, bundle_configs, plan
 from medai.training.recipe.augmentation import augmentation
-from medai.training.recipe.inference import network_def
+from medai.training.recipe.inference import network_defs
 from medai.training.recipe.networks import FITTING
 
 
@@ -55,18 +55,39 @@ def steps(config) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("task", "name"), [(task, name) for task, names in FITTING.items() for name in names], ids="-".join
+    ("task", "name"),
+    [(task, name) for task, names in FITTING.items() for name in names if task != "detect"],
+    ids="-".join,
 )
 def test_every_network_takes_its_patch(plan_for, task, name):
     edge = 32 if name == "densenet121" else 16
     dimensions = 2 if task == "classify" else 3
     made = plan_for(task, network=name, patch_size=[edge] * dimensions, dropout=0.1)
-    network = ConfigParser({"network": network_def(made)}).get_parsed_content("network").eval()
+    network = ConfigParser(network_defs(made)).get_parsed_content("network_def").eval()
     with torch.inference_mode():
         out = network(torch.zeros(2, 1, *made.patch))
     expected = (2, 2) if task == "classify" else (2, made.outputs, *made.patch)
     assert tuple(out.shape) == expected
-    assert name == "resnet18" or any("Dropout" in type(module).__name__ for module in network.modules())
+    assert name.startswith("resnet") or any("Dropout" in type(module).__name__ for module in network.modules())
+
+
+@pytest.mark.parametrize(("stem", "left"), [(0, 16), (1, 16), (2, 8), (4, 4)])
+def test_a_stem_makes_the_image_as_much_smaller_as_was_asked(plan_for, stem, left):
+    made = plan_for("classify", network="resnet10", patch_size=[16, 16], stem=stem)
+    network = ConfigParser(network_defs(made)).get_parsed_content("network_def").eval()
+    seen = []
+    network.layer1.register_forward_hook(lambda *parts: seen.append(tuple(parts[2].shape[2:])))
+    with torch.inference_mode():
+        assert network(torch.zeros(2, 1, 16, 16)).shape == (2, 2)
+    assert seen == [(left, left)]
+
+
+def test_images_are_turned_scaled_and_blurred_as_far_as_was_asked(plan_for):
+    chosen = {"augmentation": ["affine", "low_resolution"], "rotation": 90, "scaling": 0.4, "lowest_resolution": 0.25}
+    affine, low = augmentation(plan_for("classify", patch_size=[16, 16], **chosen))
+    assert affine["rotate_range"] == pytest.approx([math.pi / 2], abs=1e-4)
+    assert affine["scale_range"] == [0.4, 0.4]
+    assert low["zoom_range"] == [0.25, 1.0]
 
 
 def test_a_network_for_another_task_is_refused_with_those_that_fit(plan_for):
@@ -162,6 +183,26 @@ def test_label_values_that_are_not_counted_from_1_are_numbered_anew(spots_in_two
     assert [segment["label"] for segment in metadata["medai"]["segments"]] == [1]
     dice = result.items[2].columns["Value"][0]
     assert dice > 0.7
+
+
+def test_turns_reach_every_position_of_a_cube(plan_for):
+    steps_of_turning = augmentation(plan_for("segment", patch_size=[16, 16, 16], augmentation=["turn"]))[2:]
+    turn = ConfigParser({"all": {"_target_": "Compose", "transforms": steps_of_turning}}).get_parsed_content("all")
+    cube = {"image": torch.arange(8.0).reshape(1, 2, 2, 2), "label": torch.arange(8.0).reshape(1, 2, 2, 2)}
+    turn.set_random_state(seed=1)
+    seen = [turn(cube) for _ in range(600)]
+    assert all(torch.equal(one["image"].as_tensor(), one["label"].as_tensor()) for one in seen)
+    assert len({tuple(one["image"].flatten().tolist()) for one in seen}) == 48
+
+
+def test_pictures_are_changed_in_every_way(plan_for):
+    made = plan_for("classify", patch_size=[16, 16], augmentation=list(AUGMENTATIONS))
+    config = [{**step, **({"prob": 1.0} if "prob" in step else {})} for step in augmentation(made)]
+    transform = ConfigParser({"all": {"_target_": "Compose", "transforms": config}}).get_parsed_content("all")
+    image = torch.rand(1, 16, 16)
+    done = transform({"image": image})["image"]
+    assert done.shape == image.shape
+    assert not torch.allclose(done.as_tensor(), image)
 
 
 def test_volumes_are_turned_and_resampled_alike_in_training_and_use(plan_for):

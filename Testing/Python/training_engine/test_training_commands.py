@@ -42,10 +42,29 @@ def test_a_model_is_trained_and_evaluated_by_two_commands(medai_command, bright_
     assert (tmp_path / "report" / "report.html").is_file()
 
 
+def test_a_data_list_elsewhere_and_a_stack_of_pictures_are_learned_from_together(medai_command, bright_spots, tmp_path):
+    entries = [
+        {"image": f"{bright_spots.name}#train_images:{n}", "label": n % 2, "name": f"again {n}"} for n in range(4)
+    ]
+    (tmp_path / "list.json").write_text(json.dumps({"training": entries}), encoding="utf-8")
+    done = medai_command(
+        "train", tmp_path / "list.json", bright_spots, "--data-root", bright_spots.parent, "--task", "classify",
+        "--label", "0=plain", "--label", "1=spotted",
+        "--output", tmp_path / "spots", "--set", "epochs=1", "--set", "width=4", "--device", "cpu", "--quiet",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    used = json.loads((tmp_path / "spots" / "runs" / "datalist.json").read_text(encoding="utf-8"))
+    assert used["numTraining"] == 48
+    metadata = json.loads((tmp_path / "spots" / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    channels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+    assert channels == {"0": "plain", "1": "spotted"}
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (["--set", "epochs=0"], "'0' cannot be used for 'epochs'"),
+        (["--label", "spotted"], "does not name a label"),
         (["--set", "epochs"], "no setting of a hyper-parameter"),
         (["--set", "speed=3"], "'speed' cannot be chosen"),
         (["--data-license", "nowhere.txt"], "cannot be read as text"),

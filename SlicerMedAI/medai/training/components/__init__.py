@@ -1,6 +1,6 @@
 """What the training configurations made here name beside MONAI's own parts."""
 
 # MONAI takes names from a package that it has imported, but imports no module of it by itself.
-from medai.training.components import distributed, sampling
+from medai.training.components import beginning, distributed, precision, sampling
 
-__all__ = ["distributed", "sampling"]
+__all__ = ["beginning", "distributed", "precision", "sampling"]

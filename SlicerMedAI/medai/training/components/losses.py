@@ -25,10 +25,15 @@ class FindingsLoss(torch.nn.Module):  # type: ignore[misc]
         Whether there are several findings, each present or absent.
     weights : sequence of float, optional
         Per class; of findings, of those that are present.
+    smoothing : float
+        Share of the truth that is spread over all classes (Szegedy et al., CVPR 2016); not of findings.
     """
 
-    def __init__(self, kind: str, *, multi_label: bool = False, weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, kind: str, *, multi_label: bool = False, weights: Sequence[float] | None = None, smoothing: float = 0.0
+    ) -> None:
         super().__init__()
+        self.smoothing = smoothing
         self.focal = kind == "focal"
         self.multi_label = multi_label
         self.register_buffer("weights", None if weights is None else torch.tensor(weights), persistent=False)
@@ -48,10 +53,12 @@ class FindingsLoss(torch.nn.Module):  # type: ignore[misc]
         target = target.reshape(len(logits)).to(logits.device)
         known = ~torch.isnan(target.float())
         chosen = target[known].long()
-        each = -logits[known].log_softmax(1).gather(1, chosen[:, None]).squeeze(1)
+        lost = -logits[known].log_softmax(1)
+        each = lost.gather(1, chosen[:, None]).squeeze(1)
         weight = torch.ones_like(each) if self.weights is None else self.weights.to(each.device)[chosen]
         if self.focal:
             each = each * (1 - torch.exp(-each)) ** _FOCUS
+        each = (1 - self.smoothing) * each + self.smoothing * lost.mean(1)
         return (each * weight).sum() / weight.sum().clamp(min=torch.finfo(each.dtype).eps)
 
     def _findings(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -63,6 +70,56 @@ class FindingsLoss(torch.nn.Module):  # type: ignore[misc]
         if self.focal:
             each = each * (torch.sigmoid(logits) - target).abs() ** _FOCUS
         return (each * known).sum() / known.sum().clamp(min=1)
+
+
+class RootMeanSquare(torch.nn.Module):  # type: ignore[misc]
+    """Root of each image's mean squared error: an image with much noise pulls as hard as one with little.
+
+    Of the squares themselves those with much would, and of their logarithm (decibels) those of nothing but air.
+
+    Parameters
+    ----------
+    floor : float
+        Error below which less of it gains little.
+    """
+
+    def __init__(self, floor: float = 1e-3) -> None:
+        super().__init__()
+        self.floor = floor
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Mean over the batch of images in which 1 is the full range, shape (B, C, ...)."""
+        return ((pred - target) ** 2).flatten(1).mean(1).add(self.floor**2).sqrt().mean()
+
+
+class KnownVoxels(torch.nn.Module):  # type: ignore[misc]
+    """Another loss, of the voxels that are known, all images of a batch together.
+
+    Parameters
+    ----------
+    loss : torch.nn.Module
+        One of MONAI's that takes values of shape (B, C, n) and classes of shape (B, 1, n).
+    unknown : int
+        What label maps call a voxel that is not known.
+    """
+
+    def __init__(self, loss: torch.nn.Module, unknown: int) -> None:
+        super().__init__()
+        self.loss, self.unknown = loss, unknown
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """0 when nothing is known.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (B, C, ...)
+        target : Tensor, shape (B, 1, ...)
+        """
+        known = (target != self.unknown)[:, 0]
+        if not known.any():
+            return logits.sum() * 0.0
+        values = logits.movedim(1, -1)[known].T[None]
+        return torch.as_tensor(self.loss(values, target[:, 0][known][None, None]))
 
 
 class Dissimilarity(torch.nn.Module):  # type: ignore[misc]

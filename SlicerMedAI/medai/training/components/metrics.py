@@ -12,9 +12,13 @@ from monai.handlers import from_engine
 from monai.utils.enums import CommonKeys
 from numpy.typing import NDArray
 
+from medai.training.components.names import BOX, LABEL, SCORE
+from medai.training.evaluation.boxes import BoxArray
 from medai.training.evaluation.classification import binary_metrics
+from medai.training.evaluation.detection import average_precisions, match_boxes
 
 Floats = NDArray[np.float64]
+_OVERLAP = 0.5
 
 
 class MeanAUROC(Metric):  # type: ignore[misc]
@@ -62,3 +66,34 @@ def _area(truth: Floats, score: Floats) -> float:
 
 def _numbers(value: Any) -> Floats:
     return np.asarray(torch.as_tensor(value).detach().cpu().double().flatten())
+
+
+class BoxPrecision(Metric):  # type: ignore[misc]
+    """Average precision of boxes, those with an overlap (IoU) of at least half being found; the mean over classes.
+
+    Without any reference box it is NaN. See `medai.training.evaluation.detection`.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[BoxArray] = []
+        self._truths: list[BoxArray] = []
+        super().__init__(output_transform=lambda output: (output[CommonKeys.PRED], output[CommonKeys.LABEL]))
+
+    def reset(self) -> None:
+        """Forget all cases."""
+        self._found, self._truths = [], []
+
+    def update(self, output: tuple[Sequence[Any], Sequence[Any]]) -> None:
+        """Another batch: boxes, classes and scores of a detector, and the true boxes and classes, one per case."""
+        for found, truth in zip(*output, strict=True):
+            classes = [[str(int(n)) for n in each[LABEL]] for each in (found, truth)]
+            self._found.append(BoxArray(_corners(found), tuple(classes[0]), _numbers(found[SCORE])))
+            self._truths.append(BoxArray(_corners(truth), tuple(classes[1])))
+
+    def compute(self) -> float:
+        """Mean average precision, 0 to 1."""
+        return float(average_precisions(match_boxes(self._truths, self._found, (_OVERLAP,)))[f"map@{_OVERLAP:.2f}"])
+
+
+def _corners(boxes: Any) -> Floats:
+    return np.asarray(boxes[BOX].detach().cpu().double())

@@ -1,4 +1,4 @@
-"""What keeps a training within bounds: a penalty on large weights, a limit to the gradient."""
+"""What keeps a training within bounds: a penalty on large weights, a limit to the gradient, an end to nonsense."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from ignite.engine import Engine
 from monai.engines import IterationEvents
 from monai.utils.enums import CommonKeys
 from torch.nn import Parameter
+
+from medai.errors import JobError
 
 
 class SparsePenalty:
@@ -59,3 +61,22 @@ class GradientLimit:
         if scaler is not None:
             scaler.unscale_(engine.optimizer)
         torch.nn.utils.clip_grad_norm_(self.parameters, self.largest)
+
+
+class FiniteLoss:
+    """Ends a training whose loss is no number any more: nothing that follows would be one."""
+
+    def attach(self, engine: Engine) -> None:
+        """Called by MONAI's engines."""
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        scaler = getattr(engine, "scaler", None) or getattr(engine, "scaler_", None)
+        # With mixed precision on a GPU a step now and then overflows, and is left out.
+        if scaler is None and not torch.isfinite(engine.state.output[CommonKeys.LOSS]).all():
+            raise JobError(
+                "The training has failed.",
+                f"In epoch {engine.state.epoch} the loss was no longer a finite number: the steps were too large, or "
+                "the processor's short numbers overflowed.",
+                "Choose a smaller learning_rate or a gradient_clip, or leave out bf16, and start it anew.",
+            )

@@ -5,7 +5,9 @@ So a training goes on after a break as if there had been none, and gives the sam
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from monai.transforms import Compose
 from torch.utils.data import Sampler
 
 from medai.errors import InputError
+from medai.training.data.item import parse_source
+from medai.training.data.voxels import read_source
 
 
 class EpochDataset(CacheDataset):  # type: ignore[misc]
@@ -127,11 +131,26 @@ class EpochSeed:
 
 def weights_by_class(cases: Sequence[dict[str, Any]]) -> list[float]:
     """A weight per case, with which every class is drawn equally often; of several findings, the rarest counts."""
-    labels = [_found(case["label"]) for case in cases]
-    count: dict[int, int] = {}
-    for label in labels:
-        for one in label:
-            count[one] = count.get(one, 0) + 1
+    return _weights([_found(case["label"]) for case in cases])
+
+
+def weights_by_structure(cases: Sequence[dict[str, Any]], unknown: int | None = None) -> list[float]:
+    """As `weights_by_class`, of the structures that each case's label map marks; the rarest counts.
+
+    Parameters
+    ----------
+    cases : sequence of dict
+        With the file of the label map under ``"label"``.
+    unknown : int, optional
+        Value that marks no structure.
+    """
+    values = [np.unique(read_source(parse_source(str(case["label"]), Path())).array) for case in cases]
+    marked = [[int(value) for value in found if value not in (0, unknown)] or [0] for found in values]
+    return _weights(marked)
+
+
+def _weights(labels: Sequence[Sequence[int]]) -> list[float]:
+    count = Counter(one for label in labels for one in label)
     return [1.0 / min(count[one] for one in label) for label in labels]
 
 

@@ -13,6 +13,7 @@ from medai.training.data.monai_list import write_monai_list
 from medai.training.data.reading import KINDS, read_data_list
 from medai.training.data.report import DataReport, Problem, without_bad_items
 from medai.training.data.splits import assign_folds, split, use_fold
+from medai.training.data.together import together
 
 __all__ = [
     "KINDS",
@@ -27,6 +28,7 @@ __all__ = [
     "check",
     "read_data_list",
     "split",
+    "together",
     "use_fold",
     "with_boxes",
     "without_bad_items",

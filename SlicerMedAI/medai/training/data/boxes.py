@@ -136,6 +136,25 @@ def with_boxes(
     return dataclasses.replace(data, items=tuple(items), task="detect", label_names=dict(names) or {0: "lesion"})
 
 
+def boxed(data: DataList, report: Report = ignore) -> DataList:
+    """The list itself where it has boxes; else with those of its masks (see `with_boxes`), of one class.
+
+    Raises
+    ------
+    InputError
+        When it has neither.
+    """
+    if any("box" in item.values for item in data):
+        return data
+    if not {"mask", "label"} & set(data.file_keys):
+        raise InputError(
+            f"There is nothing to find in '{data.name}'.",
+            "No case has boxes, nor a mask to make boxes of.",
+            "Choose data with boxes (COCO, a MONAI data list) or masks.",
+        )
+    return with_boxes(data, report=report)
+
+
 def _each(
     data: DataList, work: Callable[[DataItem], tuple[MaskBox, ...]], report: Report, workers: int
 ) -> list[tuple[MaskBox, ...]]:

@@ -19,7 +19,9 @@ from medai.training.data.report import DataReport, ImageSummary, Problem, Range
 _PATIENCE_S = 0.2  # a large image takes longer than a person who pressed Cancel waits
 
 
-def check(data: DataList, *, report: Report = ignore, workers: int | None = None) -> DataReport:
+def check(
+    data: DataList, *, report: Report = ignore, workers: int | None = None, unknown: int | None = None
+) -> DataReport:
     """Read all images of all cases and tell what is wrong with them.
 
     Told are: files that are missing or cannot be read to the end; label maps that lie elsewhere than their image
@@ -34,12 +36,14 @@ def check(data: DataList, *, report: Report = ignore, workers: int | None = None
         Told of the progress at least every 0.2 s; may raise `medai.errors.JobCancelled`, which ends the check.
     workers : int, optional
         Images read at the same time; up to four unless given.
+    unknown : int, optional
+        Value of voxels of a label map of which nobody knows what they are.
 
     Returns
     -------
     DataReport
     """
-    facts = _examine_all(data, report, workers or min(4, os.cpu_count() or 1))
+    facts = _examine_all(Examination(data, unknown), report, workers or min(4, os.cpu_count() or 1))
     across, duplicates = _duplicates(data, facts)
     problems = [problem for each in facts for problem in each.problems] + across + _patients(data)
     known = {item.patient for item in data if item.patient}
@@ -59,8 +63,8 @@ def check(data: DataList, *, report: Report = ignore, workers: int | None = None
     )
 
 
-def _examine_all(data: DataList, report: Report, workers: int) -> list[ItemFacts]:
-    examine, began = Examination(data), time.monotonic()
+def _examine_all(examine: Examination, report: Report, workers: int) -> list[ItemFacts]:
+    data, began = examine.data, time.monotonic()
     found: dict[int, ItemFacts] = {}
     pool = ThreadPoolExecutor(workers, thread_name_prefix="medai-check")
     try:

@@ -56,10 +56,12 @@ class Examination:
     Parameters
     ----------
     data : DataList
+    unknown : int, optional
+        A value that label maps may have besides those that the list knows.
     """
 
-    def __init__(self, data: DataList) -> None:
-        self.data = data
+    def __init__(self, data: DataList, unknown: int | None = None) -> None:
+        self.data, self.unknown = data, unknown
         self.needs_image = "image" in data.file_keys
 
     def __call__(self, index: int) -> ItemFacts:
@@ -133,7 +135,7 @@ class Examination:
             for value, count in zip(values.tolist(), counts.tolist(), strict=True):
                 facts.voxels[int(value)] = facts.voxels.get(int(value), 0) + count
         names = self.data.label_names if self.data.task == "segment" else {}
-        wrong = [value for value in facts.voxels if value < 0 or (names and value not in {0, *names})]
+        wrong = [value for value in facts.voxels if value < 0 or (names and value not in {0, self.unknown, *names})]
         if wrong:
             known = f"; the list knows {', '.join(map(str, sorted(names)))}" if names else ""
             self._add(facts, kinds.LABEL_VALUES, f"{key} has the value {wrong[0]}{known}.", key)

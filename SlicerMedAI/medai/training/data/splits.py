@@ -55,8 +55,9 @@ def split(
     parts = [item.split if official else "" for item in data]
     if official and VALIDATION in parts:
         return data
-    pool = [n for n, part in enumerate(parts) if part in ("", TRAINING)]
-    chosen = dict.fromkeys(pool, TRAINING)
+    free = [n for n, part in enumerate(parts) if part in ("", TRAINING)]
+    chosen = dict.fromkeys(free, TRAINING)
+    pool = [n for n in free if not data[n].values.get("synthetic")]  # nobody is judged by what does not exist
     rest, left = pool, 1.0
     for part, share in ((TEST, 0.0 if official else test), (VALIDATION, validation)):
         held = _share([data[n] for n in rest], data, share / left, seed)
@@ -76,7 +77,7 @@ def assign_folds(data: DataList, folds: int = 5, seed: int = 0) -> DataList:
     DependencyError
         When scikit-learn is not installed.
     """
-    pool = [n for n, item in enumerate(data) if item.split != TEST]
+    pool = [n for n, item in enumerate(data) if item.split != TEST and not item.values.get("synthetic")]
     numbers = dict(zip(pool, _folds([data[n] for n in pool], data, folds, seed), strict=True))
     return data.with_items([dataclasses.replace(item, fold=numbers.get(n)) for n, item in enumerate(data)])
 

@@ -16,7 +16,7 @@ from medai.training.evaluation.cases import AnyCase, Row, table_of
 from medai.training.evaluation.findings import Details, Findings, Options, Worst
 from medai.training.evaluation.summary import About, Summary, write_summary
 
-Kind = Literal["classify", "segment", "detect", "denoise", "synthesize"]
+Kind = Literal["classify", "segment", "detect", "denoise", "encode", "synthesize"]
 Labels = Mapping[str, int] | Sequence[str]
 
 CASES_FILE, SUMMARY_FILE, REPORT_FILE = "cases.csv", "summary.json", "report.html"
@@ -100,7 +100,8 @@ def evaluate(
     Parameters
     ----------
     kind : str
-        ``"classify"``, ``"segment"``, ``"detect"``, ``"denoise"`` or ``"synthesize"``.
+        ``"classify"``, ``"segment"``, ``"detect"``, ``"denoise"``, ``"encode"`` or
+        ``"synthesize"``.
     cases : iterable of Case
         Of that kind; may be a generator, of whose images only those of the worst cases are kept.
     labels : sequence of str, or mapping of str to int
@@ -145,6 +146,7 @@ def _findings(kind: str, cases: Iterable[Any], labels: Labels, options: Options)
         "segment": lambda: _segment(cases, labels, options),
         "detect": lambda: _detect(cases, options),
         "denoise": lambda: _restore(cases, options),
+        "encode": lambda: _restore(cases, options),
         "synthesize": lambda: _restore(cases, options),
     }
     if kind not in kinds:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from typing import Any
 
+from medai.training.recipe.noise import maps_of
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import keys_of
 
@@ -16,25 +18,37 @@ _ROOM = 1.25
 def augmentation(plan: Plan) -> list[Config]:
     """All that was chosen, and the patch that is cut out."""
     chosen = plan.parameters.augmentation or ()
-    keys = keys_of(plan)
+    keys = [*keys_of(plan), *maps_of(plan)]
     moved = [n for n in ("affine", "elastic") if n in chosen]
     found = _patches(plan, roomy="affine" in chosen)
-    found += [step for name in ("flip", *moved) if name in chosen for step in _SPATIAL[name](plan, keys)]
-    for name in ("low_resolution", "blur", "bias_field", "intensity", "noise"):
-        if name in chosen:
-            found.append(_INTENSITY[name])
+    found += [step for name in ("flip", "turn", *moved) if name in chosen for step in _SPATIAL[name](plan, keys)]
+    found += intensities(plan)
+    if plan.task == "denoise" and "intensity" in chosen:
+        # Noise comes after it, so that other images are bright, and other noise strong, in relation to it.
+        found.append({"_target_": "RandScaleIntensityd", "keys": "image", "prob": 0.8, "factors": 0.35})
+        if plan.parameters.noise_model != "rician":
+            found.append({"_target_": "RandShiftIntensityd", "keys": "image", "prob": 0.5, "offsets": 0.5})
     return found
+
+
+def intensities(plan: Plan) -> list[Config]:
+    """What was chosen of the changes that leave everything where it is."""
+    chosen = plan.parameters.augmentation or ()
+    order = ("low_resolution", "blur", "bias_field", "intensity", "noise")
+    return [{**_INTENSITY[name], **_chosen(name, plan)} for name in order if name in chosen]
 
 
 def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
     if plan.task == "classify":
         return []
-    keys = keys_of(plan)
+    keys = [*keys_of(plan), *maps_of(plan)]
     # "affine" cuts the patch out of this itself.
     size = [math.ceil(edge * _ROOM) for edge in plan.patch] if roomy else list(plan.patch)
+    if plan.restores:  # small images are filled up when they have their noise, as in use
+        # Where it is bright: air teaches little.
+        crops = {"_target_": "RandWeightedCropd", "keys": keys, "w_key": "image", "spatial_size": size}
+        return [{**crops, "num_samples": plan.parameters.patches}]
     found: list[Config] = [{"_target_": "SpatialPadd", "keys": keys, "spatial_size": list(plan.patch)}]
-    if plan.task == "denoise":
-        return [*found, {"_target_": "RandSpatialCropd", "keys": keys, "roi_size": size, "random_size": False}]
     crop: Config = {
         "_target_": "RandCropByLabelClassesd",
         "keys": keys,
@@ -42,7 +56,7 @@ def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
         "spatial_size": size,
         # Every structure as often as the background, however small it is.
         "num_classes": plan.outputs,
-        "num_samples": 1,
+        "num_samples": plan.parameters.patches,
         "allow_smaller": True,
         "warn": False,
     }
@@ -51,7 +65,20 @@ def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
 
 def _flips(plan: Plan, keys: list[str]) -> list[Config]:
     axes = range(1) if plan.task == "classify" else range(plan.dimensions)
-    return [{"_target_": "RandFlipd", "keys": keys, "prob": 0.5, "spatial_axis": axis} for axis in axes]
+    found = [{"_target_": "RandFlipd", "keys": keys, "prob": 0.5, "spatial_axis": axis} for axis in axes]
+    if plan.restores and plan.patch[0] == plan.patch[1]:
+        found.append({"_target_": "RandRotate90d", "keys": keys, "prob": 0.5, "max_k": 3})
+    return found
+
+
+def _turns(plan: Plan, keys: list[str]) -> list[Config]:
+    """Right-angled turns in every square plane, and mirroring along every axis: they blur nothing."""
+    axes = range(plan.dimensions)
+    mirrored = [{"_target_": "RandFlipd", "keys": keys, "prob": 0.5, "spatial_axis": axis} for axis in axes]
+    square = [plane for plane in combinations(axes, 2) if plan.patch[plane[0]] == plan.patch[plane[1]]]
+    # One of the three turns, or none, each as often.
+    turned: Config = {"_target_": "RandRotate90d", "keys": keys, "prob": 0.75, "max_k": 3}
+    return [*mirrored, *({**turned, "spatial_axes": list(plane)} for plane in square)]
 
 
 def _affine(plan: Plan, keys: list[str]) -> list[Config]:
@@ -62,36 +89,49 @@ def _affine(plan: Plan, keys: list[str]) -> list[Config]:
             "keys": keys,
             "prob": 0.8,
             "spatial_size": list(plan.patch),
-            "rotate_range": [0.26] * count,
+            "rotate_range": [round(math.radians(plan.parameters.rotation), 4)] * count,
             "translate_range": [round(0.06 * edge, 1) for edge in plan.patch],
-            "scale_range": [0.15] * plan.dimensions,
+            "scale_range": [plan.parameters.scaling] * plan.dimensions,
             "mode": ["bilinear", "nearest"][: len(keys)],
             "padding_mode": ["border", "zeros"][: len(keys)],
         }
     ]
 
 
-def _elastic(_: Plan, keys: list[str]) -> list[Config]:
-    return [
-        {
-            "_target_": "RandGridDistortiond",
-            "keys": keys,
-            "prob": 0.2,
-            "num_cells": 4,
-            "distort_limit": 0.08,
-            "mode": ["bilinear", "nearest"][: len(keys)],
-            "padding_mode": ["border", "zeros"][: len(keys)],
-        }
-    ]
+def _elastic(plan: Plan, keys: list[str]) -> list[Config]:
+    """Smooth random displacement (Simard et al., ICDAR 2003) of up to 2 % of the patch, too gentle to fold tissue."""
+    edge = min(plan.patch)
+    low, high = 0.005 * edge, 0.02 * edge
+    common = {
+        "keys": keys,
+        "prob": 0.2,
+        "mode": ["bilinear", "nearest"][: len(keys)],
+        "padding_mode": ["border", "zeros"][: len(keys)],
+    }
+    if plan.dimensions == 2:
+        spacing = [round(edge / 6, 1)] * 2
+        return [{"_target_": "Rand2DElasticd", "spacing": spacing, "magnitude_range": [low, high], **common}]
+    sigma = 0.08 * edge
+    # Noise loses this much of its strength when it is smoothed.
+    loss = math.sqrt(3) * (2 * math.sqrt(math.pi) * sigma) ** 1.5
+    magnitude = [round(low * loss, 2), round(high * loss, 2)]
+    width = [round(sigma, 2), round(1.4 * sigma, 2)]
+    return [{"_target_": "Rand3DElasticd", "sigma_range": width, "magnitude_range": magnitude, **common}]
 
 
-_SPATIAL = {"flip": _flips, "affine": _affine, "elastic": _elastic}
+def _chosen(name: str, plan: Plan) -> Config:
+    if name != "low_resolution":
+        return {}
+    back = "bilinear" if plan.dimensions == 2 else "trilinear"
+    return {"zoom_range": [plan.parameters.lowest_resolution, 1.0], "upsample_mode": back}
+
+
+_SPATIAL = {"flip": _flips, "turn": _turns, "affine": _affine, "elastic": _elastic}
 _INTENSITY: dict[str, Config] = {
     "low_resolution": {
         "_target_": "RandSimulateLowResolutiond",
         "keys": "image",
         "prob": 0.15,
-        "zoom_range": [0.5, 1.0],
     },
     "blur": {
         "_target_": "RandGaussianSmoothd",

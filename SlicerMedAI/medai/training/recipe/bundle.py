@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from medai.training.recipe.inference import evaluate_config, inference_config
+from medai.training.recipe import detection
+from medai.training.recipe.evaluating import evaluate_config
+from medai.training.recipe.inference import inference_config
 from medai.training.recipe.metadata import metadata_config
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.training import training_config
@@ -27,4 +29,6 @@ def bundle_configs(plan: Plan, *, data_source: str, licence: str) -> dict[str, d
         "inference.json": inference_config(plan),
         "evaluate.json": evaluate_config(plan),
     }
+    if plan.task == "detect":
+        configs |= detection.configs(plan, configs)
     return {name: config for name, config in configs.items() if config}

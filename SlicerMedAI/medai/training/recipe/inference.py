@@ -1,12 +1,15 @@
-"""``inference.json`` and ``evaluate.json``: nothing beyond MONAI, so that nobody needs to trust it."""
+"""``inference.json``: nothing beyond MONAI, so that nobody needs to trust it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from medai.training.recipe import detection
+from medai.training.recipe.chosen_steps import cleaning
 from medai.training.recipe.networks import network
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import centring, geometry, scaling
+from medai.training.recipe.shrinkage import shrinkage_def
 
 Config = dict[str, Any]
 WEIGHTS = "$@bundle_root + '/models/model.pt'"
@@ -15,12 +18,15 @@ WEIGHTS = "$@bundle_root + '/models/model.pt'"
 _BACK = (
     "$lambda d: {**d, 'pred': (d['pred'] - d['image'].mean()) * (d['raw'].std() / d['image'].std()) + d['raw'].mean()}"
 )
-_PAIR = "$monai.handlers.from_engine(['pred', 'label'])"
+# With three halvings, a number of the code stands for 64 voxels of a volume, or 16 pixels of a picture.
+_CODE = {2: 4, 3: 8}
 
 
 def network_def(plan: Plan) -> Config:
     """The plan's network."""
     chosen = plan.parameters
+    if plan.task == "detect":
+        return detection.network_def(plan)
     config = network(
         chosen.network,
         plan.patch,
@@ -28,23 +34,39 @@ def network_def(plan: Plan) -> Config:
         plan.outputs,
         width=chosen.width,
         dropout=chosen.dropout,
-        norm="batch" if plan.task == "denoise" else "instance",
+        norm="batch" if plan.restores else "instance",
+        levels=chosen.levels,
+        stem=chosen.stem,
+        code=chosen.code or (_CODE[plan.dimensions] if plan.task == "encode" else 0),
     )
-    if plan.task == "denoise" and chosen.network != "autoencoder":
+    if adds_to_its_input(plan):
         # It learns the noise alone, which is easier (Zhang et al., IEEE TIP 2017); an autoencoder is to have a code.
         return {"_target_": "SkipConnection", "submodule": config, "mode": "add"}
     return config
 
 
+def network_defs(plan: Plan) -> dict[str, Any]:
+    """The entry ``"network_def"`` of a configuration, and those that it is made of."""
+    return shrinkage_def(plan) if plan.parameters.network == "shrinkage" else {"network_def": network_def(plan)}
+
+
+def adds_to_its_input(plan: Plan) -> bool:
+    """Whether the network's output is added to the image."""
+    return plan.task == "denoise" and plan.parameters.network not in ("autoencoder", "shrinkage")
+
+
 def inferer(plan: Plan) -> Config:
-    """Windows of the training's patches: others cost accuracy, for norms would see other surroundings."""
+    """Windows of the training's patches: others cost accuracy, for norms would see other surroundings.
+
+    A denoiser looks no further than a few voxels, and gains from larger windows: they have fewer borders.
+    """
     if plan.task == "classify":
         return {"_target_": "SimpleInferer"}
     return {
         "_target_": "SlidingWindowInferer",
-        "roi_size": list(plan.patch),
+        "roi_size": [2 * edge if plan.task == "denoise" else edge for edge in plan.patch],
         "sw_batch_size": 1 if plan.dimensions == 3 else 4,
-        "overlap": 0.5,
+        "overlap": 0.125 if plan.task == "denoise" else 0.5,
         "mode": "gaussian",
     }
 
@@ -52,7 +74,7 @@ def inferer(plan: Plan) -> Config:
 def inference_config(plan: Plan) -> Config:
     """From an image file to its result."""
     image = ["image"]
-    raw = [{"_target_": "CopyItemsd", "keys": "image", "names": "raw"}] if plan.task == "denoise" else []
+    raw = [{"_target_": "CopyItemsd", "keys": "image", "names": "raw"}] if plan.restores else []
     return {
         "imports": ["$import glob", "$import os"],
         "bundle_root": ".",
@@ -61,12 +83,15 @@ def inference_config(plan: Plan) -> Config:
         "image_pattern": "*.*" if plan.dimensions == 2 else "*.nii*",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         "datalist": "$[{'image': path} for path in sorted(glob.glob(os.path.join(@dataset_dir, @image_pattern)))]",
-        "network_def": network_def(plan),
+        # Fitted on the validation cases when the training has ended.
+        **({"temperature": 1.0} if plan.task == "classify" else {}),
+        **network_defs(plan),
         "network": "$@network_def.to(@device)",
         "preprocessing": {
             "_target_": "Compose",
             "transforms": [
                 {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True},
+                *cleaning(plan),
                 *geometry(plan, image),
                 *raw,
                 *scaling(plan),
@@ -78,8 +103,8 @@ def inference_config(plan: Plan) -> Config:
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
         "inferer": inferer(plan),
         "postprocessing": {"_target_": "Compose", "transforms": [*finishing(plan), *_saving(plan)]},
-        "handlers": [_load_weights()],
-        "evaluator": _evaluator(),
+        "handlers": [load_weights(), *([_predictions()] if plan.task == "classify" else [])],
+        "evaluator": evaluator(),
         "initialize": [f"$monai.utils.set_determinism(seed={plan.parameters.seed})"],
         "run": ["$@evaluator.run()"],
     }
@@ -96,10 +121,16 @@ def finishing(plan: Plan) -> list[Config]:
         "to_tensor": True,
     }
     if plan.task == "classify":
-        return [{"_target_": "Activationsd", "keys": "pred", **activation(plan)}]
-    if plan.task == "denoise":
-        return [_BACK, *([invert] if plan.dimensions == 3 else [])]  # type: ignore[list-item]
-    return [*([invert] if plan.dimensions == 3 else []), {"_target_": "AsDiscreted", "keys": "pred", "argmax": True}]
+        # MONAI's way to multiply: x * (1 + factor).
+        tempered = {"_target_": "ScaleIntensityd", "keys": "pred", "factor": "$1 / @temperature - 1"}
+        return [
+            {**tempered, "minv": None, "maxv": None},
+            {"_target_": "Activationsd", "keys": "pred", **activation(plan)},
+        ]
+    if plan.restores:
+        return [_BACK, *([] if plan.keeps_grid else [invert])]  # type: ignore[list-item]
+    moved = plan.dimensions == 3 or "crop_foreground" in plan.parameters.preprocessing
+    return [*([invert] if moved else []), {"_target_": "AsDiscreted", "keys": "pred", "argmax": True}]
 
 
 def activation(plan: Plan) -> Config:
@@ -107,62 +138,14 @@ def activation(plan: Plan) -> Config:
     return {"sigmoid": True} if plan.multi_label else {"softmax": True}
 
 
-def evaluate_config(plan: Plan) -> Config:
-    """Laid over ``inference.json``: scores of the model on images that have labels, in folders side by side."""
-    if plan.task != "segment":
-        return {}
-    count = plan.outputs
-    # The labels keep the file's own numbers and grid, and are compared there.
-    mapped = [list(plan.classes), list(range(1, count))]
-    numbering = {"_target_": "MapLabelValued", "keys": "label", "orig_labels": [0, *mapped[0]]}
-    metric = {"include_background": False, "output_transform": _PAIR}
-    return {
-        "imports": ["$import glob", "$import os"],
-        "images": "$sorted(glob.glob(os.path.join(@dataset_dir, 'images', @image_pattern)))",
-        "labels": "$sorted(glob.glob(os.path.join(@dataset_dir, 'labels', @image_pattern)))",
-        "datalist": "$[{'image': image, 'label': label} for image, label in zip(@images, @labels)]",
-        "label_loading": [
-            {"_target_": "LoadImaged", "keys": "label", "ensure_channel_first": True},
-            {**numbering, "target_labels": [0, *mapped[1]]},
-        ],
-        "dataset": {
-            "_target_": "Dataset",
-            "data": "@datalist",
-            "transform": {"_target_": "Compose", "transforms": "$[@preprocessing] + @label_loading"},
-        },
-        "postprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                *finishing(plan)[:-1],
-                {"_target_": "AsDiscreted", "keys": "pred", "argmax": True, "to_onehot": count},
-                {"_target_": "AsDiscreted", "keys": "label", "to_onehot": count},
-            ],
-        },
-        "handlers": [
-            _load_weights(),
-            {"_target_": "StatsHandler", "iteration_log": False},
-            {
-                "_target_": "MetricsSaver",
-                "save_dir": "@output_dir",
-                "metrics": ["dice"],
-                "metric_details": ["dice"],
-                "batch_transform": "$lambda batch: [item['image'].meta for item in batch]",
-                "summary_ops": "*",
-            },
-        ],
-        "evaluator": {**_evaluator(), "key_val_metric": {"dice": {"_target_": "MeanDice", **metric}}},
-        "run": ["$os.makedirs(@output_dir, exist_ok=True)", "$@evaluator.run()"],
-    }
-
-
 def _saving(plan: Plan) -> list[Config]:
-    if plan.task == "classify":
+    if plan.task in ("classify", "detect"):
         return []
     saving: Config = {
         "_target_": "SaveImaged",
         "keys": "pred",
         "output_dir": "@output_dir",
-        "output_postfix": "seg" if plan.task == "segment" else "denoised",
+        "output_postfix": {"segment": "seg", "denoise": "denoised", "encode": "reconstruction"}[plan.task],
         "output_dtype": "$numpy.uint8" if plan.task == "segment" and plan.outputs < 256 else "$numpy.float32",
         "separate_folder": False,
         "resample": False,
@@ -172,7 +155,19 @@ def _saving(plan: Plan) -> list[Config]:
     return [saving]
 
 
-def _load_weights() -> Config:
+def _predictions() -> Config:
+    """The handler that writes a table of file names with their probabilities."""
+    return {
+        "_target_": "ClassificationSaver",
+        "output_dir": "@output_dir",
+        "filename": "predictions.csv",
+        "batch_transform": "$lambda batch: [item['image'].meta for item in batch]",
+        "output_transform": "$monai.handlers.from_engine('pred')",
+    }
+
+
+def load_weights() -> Config:
+    """The handler that fills the network."""
     return {
         "_target_": "CheckpointLoader",
         "load_path": WEIGHTS,
@@ -181,7 +176,8 @@ def _load_weights() -> Config:
     }
 
 
-def _evaluator() -> Config:
+def evaluator() -> Config:
+    """What runs the network on one image after the other."""
     return {
         "_target_": "SupervisedEvaluator",
         "device": "@device",

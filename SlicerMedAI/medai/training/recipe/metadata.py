@@ -11,7 +11,13 @@ from medai.training.recipe.plan import Plan
 
 Config = dict[str, Any]
 _SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
-_VERBS = {"segment": "Segmentation", "classify": "Classification", "denoise": "Denoising"}
+_VERBS = {
+    "segment": "Segmentation",
+    "classify": "Classification",
+    "detect": "Detection",
+    "denoise": "Denoising",
+    "encode": "Encoding",
+}
 _PACKAGES = {"monai_version": "monai", "pytorch_version": "torch", "numpy_version": "numpy"}
 
 
@@ -34,8 +40,14 @@ def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
         own["segments"] = [
             {"label": n, "name": name, "color": list(color(n - 1))} for n, name in enumerate(names, start=1)
         ]
+    if plan.parameters.ignore_label is not None:
+        own["ignore_label"] = plan.parameters.ignore_label
     if plan.parameters.spacing is not None and plan.task == "segment":
         own["expects"] = {"spacing_mm": [min(plan.parameters.spacing) / 2, max(plan.parameters.spacing) * 2]}
+    if plan.task == "denoise":
+        own["noise"] = {"model": plan.parameters.noise_model, "strongest": plan.parameters.noise}
+        if plan.parameters.normalization == "ct_window":
+            own["noise"]["range"] = list(plan.parameters.window)
     return {
         "schema": _SCHEMA,
         "version": "1.0.0",
@@ -84,6 +96,17 @@ def _output(plan: Plan, names: list[str]) -> Config:
             "is_patch_data": False,
             "channel_def": {str(n): name for n, name in enumerate(names)},
         }
+    if plan.task == "detect":
+        return {
+            "type": "object",
+            "format": "dict",
+            "num_channels": plan.outputs,
+            "spatial_shape": ["n", "n", "n"][: plan.dimensions],
+            "dtype": "float32",
+            "value_range": [],
+            "is_patch_data": False,
+            "channel_def": {str(n): name for n, name in enumerate(names)},
+        }
     segments = plan.task == "segment"
     return {
         "type": "image",
@@ -100,9 +123,9 @@ def _output(plan: Plan, names: list[str]) -> Config:
 
 
 def _shape(plan: Plan) -> list[Any]:
-    if plan.task == "classify":
+    if plan.task in ("classify", "detect"):
         return list(plan.patch)
-    return [f"{step}*n" for step in stride_of(plan.parameters.network, plan.patch)]
+    return [f"{step}*n" for step in stride_of(plan.parameters.network, plan.patch, plan.parameters.levels)]
 
 
 def _version(package: str) -> str:

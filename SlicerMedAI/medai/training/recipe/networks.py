@@ -6,12 +6,28 @@ from typing import Any
 
 Config = dict[str, Any]
 _LEVELS = 4
-_DEFAULT_WIDTH = {"unet": 16, "dynunet": 16, "segresnet": 8, "densenet121": 32, "resnet18": 24, "autoencoder": 16}
-_CLASSIFIERS = ("resnet18", "densenet121")
+_DEFAULT_WIDTH = {
+    "unet": 16,
+    "dynunet": 16,
+    "segresnet": 8,
+    "densenet121": 32,
+    "resnet10": 24,
+    "resnet18": 24,
+    "autoencoder": 16,
+    "retinanet": 64,
+}
+_CLASSIFIERS = ("resnet18", "resnet10", "densenet121")
+_BLOCKS = {"resnet18": [2, 2, 2, 2], "resnet10": [1, 1, 1, 1]}
+# Small pictures would be gone after the strides that were made for large ones.
+_LARGE = 96
+# Kernel and stride of the first layer, and whether it is pooled, by how much smaller they make the image.
+_STEMS = {1: (3, 1, False), 2: (5, 2, False), 4: (7, 2, True), 8: (7, 4, True)}
 FITTING = {
     "segment": ("dynunet", "unet", "segresnet"),
     "classify": _CLASSIFIERS,
-    "denoise": ("unet", "dynunet", "segresnet", "autoencoder"),
+    "detect": ("retinanet",),
+    "denoise": ("shrinkage", "dynunet", "unet", "segresnet", "autoencoder"),
+    "encode": ("autoencoder",),
 }
 """Which networks can be trained for which task; the first is taken when nothing is said."""
 
@@ -26,11 +42,16 @@ def smallest_edge(network: str) -> int:
     return 32 if network == "densenet121" else 8
 
 
-def halvings(patch: tuple[int, ...]) -> list[tuple[int, ...]]:
+def width_of(network: str, width: int) -> int:
+    """Channels of the first layer, where 0 is the usual number."""
+    return width or _DEFAULT_WIDTH[network]
+
+
+def halvings(patch: tuple[int, ...], levels: int = 0) -> list[tuple[int, ...]]:
     """Strides of each level of an encoder: an axis is halved while at least 4 voxels are left of it."""
     strides: list[tuple[int, ...]] = []
     left = list(patch)
-    for _ in range(_LEVELS - 1):
+    for _ in range((levels or _LEVELS) - 1):
         stride = tuple(2 if size >= 8 else 1 for size in left)
         if max(stride) == 1:
             break
@@ -39,14 +60,14 @@ def halvings(patch: tuple[int, ...]) -> list[tuple[int, ...]]:
     return strides
 
 
-def stride_of(network: str, patch: tuple[int, ...]) -> tuple[int, ...]:
+def stride_of(network: str, patch: tuple[int, ...], levels: int = 0) -> tuple[int, ...]:
     """What every axis of the patch must be a multiple of."""
-    if network == "segresnet":
+    if network in ("segresnet", "retinanet"):
         return (8,) * len(patch)
     if network in _CLASSIFIERS:
         return (1,) * len(patch)
     total = [1] * len(patch)
-    for stride in halvings(patch):
+    for stride in halvings(patch, levels):
         total = [size * step for size, step in zip(total, stride, strict=True)]
     return tuple(total)
 
@@ -59,7 +80,10 @@ def network(
     *,
     width: int,
     dropout: float,
-    norm: str = "instance",
+    norm: str | None = "instance",
+    levels: int = 0,
+    stem: int = 0,
+    code: int = 0,
 ) -> Config:
     """Configuration of one network.
 
@@ -76,11 +100,19 @@ def network(
     dropout : float
     norm : str
         ``"instance"`` makes each image's own contrast not matter; ``"batch"`` keeps it, where the result depends on it.
+        A U-Net can do without (None).
+    levels : int
+        Resolutions of a network that halves; 0 for the usual number.
+    stem : int
+        Of a ResNet: how much smaller its first layers make the image, 1, 2 or 4 times; 0 takes what suits the patch.
+    code : int
+        Of an autoencoder: channels of its code; 0 for as many as its deepest layer has otherwise.
     """
-    width = width or _DEFAULT_WIDTH[name]
+    width = width_of(name, width)
     dimensions = len(patch)
-    if name == "resnet18":
-        return _resnet18(patch, channels, outputs, width)
+    if name in _BLOCKS:
+        ends = {"spatial_dims": dimensions, "n_input_channels": channels, "num_classes": outputs}
+        return ends | _resnet(_BLOCKS[name], width, stem or (1 if max(patch) < _LARGE else 4))
     if name == "densenet121":
         return {
             "_target_": "DenseNet121",
@@ -96,14 +128,16 @@ def network(
         return {"_target_": "SegResNet", **common, "init_filters": width, "dropout_prob": dropout or None} | {
             "norm": "batch" if norm == "batch" else ["GROUP", {"num_groups": min(width, 8)}]
         }
-    strides = halvings(patch)
+    strides = halvings(patch, levels)
     widths = [width * 2**level for level in range(len(strides) + 1)]
     if name == "dynunet":
-        return _dynunet(common, widths, strides, dropout, norm)
+        return _dynunet(common, widths, strides, dropout, norm or "batch")
     kind = {"unet": "UNet", "autoencoder": "AutoEncoder"}[name]
     residual = {"num_res_units": 2, "norm": norm, "dropout": dropout}
     if kind == "AutoEncoder":
         # Its strides belong to every layer, the first one too.
+        if code:
+            widths[-1] = code
         return {"_target_": kind, **common, "channels": widths[1:], "strides": _plain(strides), **residual}
     return {"_target_": kind, **common, "channels": widths, "strides": _plain(strides), **residual}
 
@@ -123,20 +157,16 @@ def _dynunet(common: Config, widths: list[int], strides: list[tuple[int, ...]], 
     }
 
 
-def _resnet18(patch: tuple[int, ...], channels: int, outputs: int, width: int) -> Config:
-    # Small pictures would be gone after the strides that were made for large ones.
-    small = max(patch) < 96
+def _resnet(blocks: list[int], width: int, stem: int) -> Config:
+    kernel, stride, pooled = _STEMS[stem]
     return {
         "_target_": "ResNet",
         "block": "basic",
-        "layers": [2, 2, 2, 2],
+        "layers": blocks,
         "block_inplanes": [width, 2 * width, 4 * width, 8 * width],
-        "spatial_dims": len(patch),
-        "n_input_channels": channels,
-        "num_classes": outputs,
-        "conv1_t_size": 3 if small else 7,
-        "conv1_t_stride": 1 if small else 2,
-        "no_max_pool": small,
+        "conv1_t_size": kernel,
+        "conv1_t_stride": stride,
+        "no_max_pool": not pooled,
     }
 
 

@@ -15,16 +15,23 @@ from medai.errors import InputError
 from medai.training.data import DataList, DataReport
 from medai.training.data.item import TRAINING, ArrayReference
 from medai.training.parameters import TrainingParameters
+from medai.training.recipe.anchors import anchor_shapes, fitting_stem
+from medai.training.recipe.chosen_steps import check_steps
+from medai.training.recipe.guidance import check_guidance
 from medai.training.recipe.networks import FITTING, default_network, smallest_edge, stride_of
 
-TASKS = ("segment", "classify", "denoise")
+TASKS = ("segment", "classify", "detect", "denoise", "encode")
+RESTORING = ("denoise", "encode")
+"""Tasks whose result is the image itself, made better, or anew of its code."""
 _LARGEST_PATCH = {2: 256, 3: 96}
 _LARGEST_PICTURE = {2: 224, 3: 64}
 _CONCERN_BYTES = 4  # a cached voxel
 _AUGMENTATION = {
     "segment": ("flip", "affine", "intensity", "noise", "blur", "low_resolution"),
     "classify": ("flip", "affine", "intensity", "noise"),
-    "denoise": ("flip",),
+    "detect": ("flip", "affine", "intensity", "noise"),
+    "denoise": ("flip", "intensity"),
+    "encode": ("flip",),
 }
 
 
@@ -49,11 +56,13 @@ class Plan:
     modality : str
         DICOM modality, ``""`` when unknown.
     parameters : TrainingParameters
-        With nothing left to ``"auto"`` or None, but `spacing` of 2D pictures.
+        With nothing left to ``"auto"`` or None, but `spacing` of what is not resampled.
     plain_files : bool
         Whether MONAI's own reader reads all of the data.
     counts : mapping of int to int
-        Voxels, or cases, per label value in the training part, where known.
+        Voxels, cases or boxes per label value in the training part, where known.
+    anchors : tuple of tuple of int
+        Of a detector: the boxes its guesses begin with, edges in voxels, the smallest first.
     """
 
     task: str
@@ -66,11 +75,27 @@ class Plan:
     parameters: TrainingParameters
     plain_files: bool
     counts: Mapping[int, int] = field(default_factory=dict)
+    anchors: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def restores(self) -> bool:
+        """Whether the task is one of `RESTORING`."""
+        return self.task in RESTORING
+
+    @property
+    def guided(self) -> bool:
+        """Whether masks guide the training."""
+        return self.task == "classify" and self.parameters.mask_guidance > 0
+
+    @property
+    def keeps_grid(self) -> bool:
+        """Whether the network sees the image's own voxels, in their own order."""
+        return self.dimensions == 2 or (self.task == "denoise" and self.parameters.spacing is None)
 
     @property
     def outputs(self) -> int:
         """Channels of the network's output."""
-        if self.task == "denoise":
+        if self.restores:
             return self.channels
         return len(self.classes) + (1 if self.task == "segment" else 0)
 
@@ -84,7 +109,7 @@ class Plan:
     def weights(self) -> tuple[float, ...] | None:
         """Weight of each output in the loss, mean 1; None for equal ones."""
         wanted = self.parameters.class_weights
-        if wanted == "none" or self.task == "denoise":
+        if wanted == "none" or self.restores:
             return None
         values = [0, *self.classes] if self.task == "segment" else list(self.classes)
         if not isinstance(wanted, str):
@@ -124,20 +149,31 @@ def plan(
             f"Some have {image.channels[0]} channels, others {image.channels[-1]}.",
             "Convert them all to grey or all to colour.",
         )
+    check_guidance(parameters, task, data)
     dimensions = 2 if image.size[2].high == 1 else 3
     modality = modality or ("CT" if image.minimum.median <= -900 else "")
     counts = _counts(training, report, task)
+    if parameters.ignore_label is not None:
+        counts.pop(parameters.ignore_label, None)
+    check_steps(parameters, task, dimensions)
+    decided = _decided(parameters, task, dimensions, report, modality)
+    anchors: tuple[tuple[int, ...], ...] = ()
+    if task == "detect":
+        assert decided.patch_size is not None
+        anchors = anchor_shapes(training, report, decided.patch_size, decided.spacing)
+        decided = dataclasses.replace(decided, stem=decided.stem or fitting_stem(anchors))
     return Plan(
         task=task,
         name=name,
         dimensions=dimensions,
         channels=image.channels[0],
-        classes=_classes(data, task, counts),
+        classes={n: name for n, name in _classes(data, task, counts).items() if n != parameters.ignore_label},
         multi_label=task == "classify" and data.multi_label,
         modality=modality,
-        parameters=_decided(parameters, task, dimensions, report, modality),
+        parameters=decided,
         plain_files=_is_plain(data),
         counts=counts,
+        anchors=anchors,
     )
 
 
@@ -155,7 +191,8 @@ def _decided(
     spacing = given.spacing
     if dimensions == 2:
         spacing = None
-    elif spacing is None and task != "classify":
+    # Resampling would take noise and detail away.
+    elif spacing is None and (task not in ("classify", "denoise") or "align" in given.preprocessing):
         spacing = tuple(round(axis.median, 4) for axis in image.spacing)
     patch = given.patch_size or _patch(task, dimensions, report, spacing, network)
     if len(patch) != dimensions:
@@ -170,7 +207,7 @@ def _decided(
             f"It needs at least {smallest_edge(network)} along every edge.",
             "Give a larger patch_size, or choose another network.",
         )
-    step = stride_of(network, patch)
+    step = stride_of(network, patch, given.levels)
     if task != "classify" and any(size % s for size, s in zip(patch, step, strict=True)):
         raise InputError(
             f"'{given.patch_size}' cannot be used for 'patch_size'.",
@@ -179,12 +216,23 @@ def _decided(
         )
     norm = given.normalization
     if norm == "auto":
-        norm = "ct_window" if modality == "CT" else "zscore" if dimensions == 3 and task != "denoise" else "percentile"
+        centred = dimensions == 3 and task not in RESTORING
+        usual = "peak" if task == "denoise" else "zscore" if centred else "percentile"
+        norm = "ct_window" if modality == "CT" else usual
+    noise = given.noise_model
+    if noise == "auto":
+        noise = "low_dose_ct" if modality == "CT" else "rician"
     augmentation = given.augmentation
     if augmentation is None:
         augmentation = _AUGMENTATION[task]
         if task == "segment" and dimensions == 3:
             augmentation = (*augmentation, "elastic", *(("bias_field",) if modality in ("", "MR") else ()))
+    if task == "detect" and "elastic" in augmentation:
+        raise InputError(
+            "'elastic' cannot be used for 'augmentation'.",
+            "Boxes cannot follow an image that is bent.",
+            f"Use any of: {', '.join(_AUGMENTATION[task])}, blur, bias_field, low_resolution.",
+        )
     voxels = math.prod(axis.median for axis in image.size) * image.channels[0] * _CONCERN_BYTES
     room = psutil.virtual_memory().total / 4
     cache = min(given.cache, round(room / max(voxels * sum(report.cases.values()), 1), 3))
@@ -194,6 +242,7 @@ def _decided(
         patch_size=patch,
         spacing=spacing,
         normalization=norm,
+        noise_model=noise,
         augmentation=augmentation,
         loss=_loss(given.loss, task),
         cache=cache,
@@ -204,7 +253,9 @@ def _loss(loss: str, task: str) -> str:
     fitting = {
         "segment": ("dice_ce", "dice", "cross_entropy", "focal"),
         "classify": ("cross_entropy", "focal"),
-        "denoise": ("l1", "mse", "ssim"),
+        "detect": ("focal", "cross_entropy"),
+        "denoise": ("l1", "mse", "ssim", "rms"),
+        "encode": ("l1", "mse", "ssim", "rms"),
     }[task]
     if loss == "auto":
         return fitting[0]
@@ -228,6 +279,8 @@ def _patch(
         sizes.append(size if spacing is None else size * image.spacing[axis].median / spacing[axis])
     if task == "classify":
         return (min(max(round(max(sizes)), 16), _LARGEST_PICTURE[dimensions]),) * dimensions
+    if task == "detect" and dimensions == 2:
+        sizes = [max(sizes)] * 2  # every picture is brought to this longest edge
     largest = _LARGEST_PATCH[dimensions]
     patch = tuple(max(8, min(largest, int(size) // 8 * 8)) for size in sizes)
     step = stride_of(network, patch)
@@ -235,7 +288,7 @@ def _patch(
 
 
 def _classes(data: DataList, task: str, counts: Mapping[int, int]) -> dict[int, str]:
-    if task == "denoise":
+    if task in RESTORING:
         return {}
     if task == "segment":
         values = {value for value in (*counts, *data.label_names) if value > 0}
@@ -246,6 +299,8 @@ def _classes(data: DataList, task: str, counts: Mapping[int, int]) -> dict[int, 
                 "Choose a folder with images and labels, or another task.",
             )
         return {value: data.label_names.get(value, f"label {value}") for value in sorted(values)}
+    if task == "detect":
+        return {n: data.label_names.get(n, f"class {n}") for n in range(max(counts, default=0) + 1)}
     if data.multi_label:
         width = max((len(item.label) for item in data if isinstance(item.label, tuple)), default=0)
         return {place: data.label_names.get(place, f"finding {place}") for place in range(width)}
@@ -264,6 +319,8 @@ def _counts(training: DataList, report: DataReport, task: str) -> dict[int, int]
         names = {name: value for value, name in training.label_names.items()}
         return {names.get(name, int(name) if name.isdecimal() else 0): n for name, n in report.voxels.items()}
     labels = [item.label for item in training]
+    if task == "detect":
+        return dict(Counter(n for label in labels if isinstance(label, tuple) for n in label if isinstance(n, int)))
     found = [place for label in labels if isinstance(label, tuple) for place, value in enumerate(label) if value == 1]
     return dict(Counter(found + [label for label in labels if isinstance(label, int)]))
 

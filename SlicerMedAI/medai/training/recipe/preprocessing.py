@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from medai.training.recipe.chosen_steps import alignment, cropping
+from medai.training.recipe.guidance import MASK
 from medai.training.recipe.plan import Plan
+from medai.training.recipe.unknown import number_of_unknown
 
 Config = dict[str, Any]
+
+# To a network that sees all noise as strong as any other it is one task, not one for each strength. The estimate is the
+# median of the finest diagonal details (Donoho and Johnstone, Biometrika 81 (1994) 425), 1.349 standard deviations of
+# white noise; where nothing differs, as in what was filled up, there is none.
+_IN_UNITS_OF_NOISE = (
+    "$lambda d: (lambda x: (lambda a: (lambda s: {**d, **{k: d[k] / s for k in ('image', 'label') if k in d}})"
+    "(max(float(numpy.median(a[a > 0])) / 1.349, 1e-6) if (a > 0).any() else 1.0))"
+    "(numpy.abs(x[:, 1:, 1:] - x[:, :-1, 1:] - x[:, 1:, :-1] + x[:, :-1, :-1])))(numpy.asarray(d['image']))"
+)
+_PEAK = "$lambda d: {**d, 'image': d['image'] / max(float(numpy.percentile(d['image'], 99.5)), 1e-6)}"
 
 
 def keys_of(plan: Plan) -> list[str]:
     """Images of a case."""
-    return ["image", "label"] if plan.task == "segment" else ["image"]
+    more = ["label"] if plan.task == "segment" else [MASK] if plan.guided else []
+    return ["image", *more]
 
 
 def loading(plan: Plan) -> list[Config]:
@@ -24,31 +38,36 @@ def loading(plan: Plan) -> list[Config]:
 def geometry(plan: Plan, keys: list[str]) -> list[Config]:
     """Put volumes on common axes and spacing; bring images that are classified to one size.
 
-    2D pictures have no axes in the patient and stay as they are.
+    2D pictures have no axes in the patient and stay as they are, and so does what is denoised.
     """
     found: list[Config] = []
     modes = ["bilinear", "nearest"][: len(keys)]
-    if plan.dimensions == 3:
+    if aligned := alignment(plan, keys):
+        found += aligned
+    elif not plan.keeps_grid:
         found.append({"_target_": "Orientationd", "keys": keys, "axcodes": "RAS"})
         if plan.parameters.spacing is not None:
             spacing = list(plan.parameters.spacing)
             found.append({"_target_": "Spacingd", "keys": keys, "pixdim": spacing, "mode": modes})
+    found += cropping(plan, keys)
+    if plan.task == "detect" and plan.dimensions == 2:
+        longest = {"spatial_size": max(plan.patch), "size_mode": "longest", "anti_aliasing": True}
+        return [{"_target_": "Resized", "keys": "image", **longest}]
     if plan.task == "classify":
-        size = plan.patch
-        if len(set(size)) == 1:
-            found.append(
-                {
-                    "_target_": "Resized",
-                    "keys": "image",
-                    "spatial_size": size[0],
-                    "size_mode": "longest",
-                    "anti_aliasing": True,
-                }
-            )
-            found.append({"_target_": "SpatialPadd", "keys": "image", "spatial_size": list(size)})
-        else:
-            found.append({"_target_": "Resized", "keys": "image", "spatial_size": list(size), "anti_aliasing": True})
+        found += _one_size(plan, keys)
     return found
+
+
+def _one_size(plan: Plan, keys: list[str]) -> list[Config]:
+    """A cube or square keeps the image's proportions; other sizes are filled by it."""
+    size = list(plan.patch)
+    kept = len(set(size)) == 1
+    modes = ["bilinear" if plan.dimensions == 2 else "trilinear", "nearest"]
+    resized: Config = {"_target_": "Resized", "keys": keys, "spatial_size": size[0] if kept else size}
+    resized |= {"mode": modes[: len(keys)], "anti_aliasing": [True, False][: len(keys)]}
+    if not kept:
+        return [resized]
+    return [{**resized, "size_mode": "longest"}, {"_target_": "SpatialPadd", "keys": keys, "spatial_size": size}]
 
 
 def scaling(plan: Plan) -> list[Config]:
@@ -63,16 +82,24 @@ def scaling(plan: Plan) -> list[Config]:
         "b_min": 0.0,
         "b_max": 1.0,
         # A denoiser gives the image back on its own scale, to which what was cut off could not return.
-        "clip": plan.task != "denoise",
-        "channel_wise": plan.channels > 1 and plan.task != "denoise",
+        "clip": not plan.restores,
+        "channel_wise": plan.channels > 1 and not plan.restores,
     }
     window: Config = {"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": low, "a_max": high}
-    window |= {"b_min": 0.0, "b_max": 1.0, "clip": plan.task != "denoise"}
-    return {"none": [], "percentile": [percentiles], "zscore": [percentiles], "ct_window": [window]}[kind]
+    window |= {"b_min": 0.0, "b_max": 1.0, "clip": not plan.restores}
+    return {
+        "none": [],
+        "percentile": [percentiles],
+        "zscore": [percentiles],
+        "peak": [_PEAK],
+        "ct_window": [window],
+    }[kind]  # type: ignore[return-value]  # MONAI takes expressions for transforms
 
 
 def centring(plan: Plan) -> list[Config]:
     """The last step, after random changes too."""
+    if plan.task == "denoise":
+        return [_IN_UNITS_OF_NOISE]  # type: ignore[list-item]  # MONAI takes expressions for transforms
     if plan.parameters.normalization != "zscore":
         return []
     return [{"_target_": "NormalizeIntensityd", "keys": "image", "channel_wise": True}]
@@ -80,14 +107,17 @@ def centring(plan: Plan) -> list[Config]:
 
 def label_values(plan: Plan) -> list[Config]:
     """Number the structures of the label maps from 1, where the data number them otherwise."""
-    values = list(plan.classes)
-    if plan.task != "segment" or values == list(range(1, len(values) + 1)):
+    values, unknown = list(plan.classes), plan.parameters.ignore_label
+    if plan.task != "segment" or (unknown is None and values == list(range(1, len(values) + 1))):
         return []
+    numbered = {value: number for number, value in enumerate([0, *values])}
+    if unknown is not None:
+        numbered[unknown] = number_of_unknown(plan)
     return [
         {
             "_target_": "MapLabelValued",
             "keys": "label",
-            "orig_labels": [0, *values],
-            "target_labels": list(range(len(values) + 1)),
+            "orig_labels": list(numbered),
+            "target_labels": list(numbered.values()),
         }
     ]

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from medai.training.recipe.augmentation import augmentation
-from medai.training.recipe.inference import activation, inferer, network_def
+from medai.training.recipe.chosen_steps import cleaning
+from medai.training.recipe.guidance import MASK, forgiving, guided_loss, known_mask, prepare_batch
+from medai.training.recipe.inference import activation, adds_to_its_input, inferer, network_defs
+from medai.training.recipe.noise import degrading, mapping
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import centring, geometry, keys_of, label_values, loading, scaling
+from medai.training.recipe.unknown import known_only, without_unknown
 
 Config = dict[str, Any]
 _OWN = "medai.training.components"
 _PAIR = "$monai.handlers.from_engine(['pred', 'label'])"
 _STEPS = "$@epochs * len(@train#batches)"
+_START = "$monai.networks.utils.copy_model_state(@network, torch.load(@output_dir + '/start.pt', weights_only=True))"
 
 
 def training_config(plan: Plan) -> Config:
@@ -21,11 +26,12 @@ def training_config(plan: Plan) -> Config:
     tensors = [{"_target_": "EnsureTyped", "keys": keys_of(plan), "track_meta": False}]
     if plan.task == "classify":
         tensors.append({"_target_": "ToTensord", "keys": "label", "track_meta": False})
-    noise = {"_target_": "RandRicianNoised", "keys": "image", "prob": 1.0, "std": chosen.noise, "sample_std": True}
-    target = [{"_target_": "CopyItemsd", "keys": "image", "names": "label"}, noise] if plan.task == "denoise" else []
+    if plan.guided:
+        tensors.insert(0, known_mask(plan.patch))
     return {
         "imports": [
             "$import os",
+            f"$from {_OWN} import beginning",
             f"$from {_OWN} import distributed",
             f"$from {_OWN} import sampling",
         ],
@@ -45,8 +51,8 @@ def training_config(plan: Plan) -> Config:
         "device": "$distributed.device(@device_name)",
         "train_cases": _cases(plan, "training"),
         "val_cases": _cases(plan, "validation"),
-        "network_def": network_def(plan),
-        "network": "$@network_def.to(@device)",
+        **network_defs(plan),
+        "network": f"${_begun(plan)}.to(@device)",
         "loss": _loss(plan),
         "optimizer": _optimizer(plan),
         "lr_scheduler": _schedule(plan),
@@ -56,9 +62,18 @@ def training_config(plan: Plan) -> Config:
             else {}
         ),
         "kept_network": "$@ema.ema_model" if chosen.ema else "@network",
-        "preprocessing": [*loading(plan), *label_values(plan), *geometry(plan, keys_of(plan)), *scaling(plan)],
-        "augmentation": augmentation(plan),
-        "finishing": [*target, *centring(plan), *tensors],
+        "preprocessing": forgiving(
+            [
+                *loading(plan),
+                *label_values(plan),
+                *cleaning(plan),
+                *geometry(plan, keys_of(plan)),
+                *scaling(plan),
+                *mapping(plan),
+            ]
+        ),
+        "augmentation": forgiving(augmentation(plan)),
+        "finishing": [*degrading(plan), *centring(plan), *tensors],
         "train": _train(plan),
         "validate": _validate(plan),
         "validation": {
@@ -84,25 +99,37 @@ def training_config(plan: Plan) -> Config:
                 "validation": "@validation",
                 "history": "@history",
                 **({"ema": "@kept_network"} if chosen.ema else {}),
+                **({"loss": "@loss"} if plan.guided else {}),
             },
         },
         "initialize": [
             "$monai.utils.set_determinism(seed=@seed)",
             "$distributed.begin()",
             "$os.makedirs(@output_dir, exist_ok=True)",
+            *([_START] if chosen.start_from else []),
         ],
         "run": ["$@train#trainer.run() if @checkpoint.resume(@train#trainer) else None"],
         "finalize": ["$distributed.end()"],
     }
 
 
+def _begun(plan: Plan) -> str:
+    # A U-Net of MONAI's ends with a unit around which its input is led, so it has no last layer to begin with.
+    if adds_to_its_input(plan) and plan.parameters.network != "unet":
+        return "beginning.begin_with_nothing(@network_def)"
+    if plan.parameters.network == "shrinkage":
+        return "beginning.begin_with_cosines(@network_def)"
+    return "@network_def"
+
+
 def _cases(plan: Plan, part: str) -> Config:
-    needs = {"segment": "label", "classify": "label", "denoise": "image"}[plan.task]
+    needs = "image" if plan.restores else "label"
     return {
         "_target_": f"{_OWN}.cases.cases",
         "datalist": "@datalist",
         "part": part,
         "needs": needs,
+        **({"more": [MASK]} if plan.guided else {}),
     }
 
 
@@ -121,6 +148,9 @@ def _loader(dataset: str, **more: Any) -> Config:
 def _train(plan: Plan) -> Config:
     chosen = plan.parameters
     handlers: list[Any] = [{"_target_": f"{_OWN}.sampling.EpochSeed", "batches": "@train#batches"}]
+    handlers.append({"_target_": f"{_OWN}.restraint.FiniteLoss"})
+    if plan.guided:
+        handlers.append("@loss")
     if chosen.l1:
         penalty = {"_target_": f"{_OWN}.restraint.SparsePenalty", "factor": chosen.l1}
         handlers.append({**penalty, "parameters": "$@network.parameters()"})
@@ -153,9 +183,7 @@ def _train(plan: Plan) -> Config:
             "count": "$len(@train_cases)",
             "batch_size": "@batch_size",
             "seed": "@seed",
-            "weights": "$sampling.weights_by_class(@train_cases)"
-            if chosen.weighted_sampling and plan.task == "classify"
-            else None,
+            "weights": _case_weights(plan),
             "rank": "$distributed.rank()",
             "world": "$distributed.world()",
         },
@@ -169,10 +197,21 @@ def _train(plan: Plan) -> Config:
             "network": "$distributed.shared(@network)",
             "loss_function": "@loss",
             "optimizer": "@optimizer",
+            **({"inferer": {"_target_": f"{_OWN}.precision.Bfloat16Inferer"}} if chosen.bf16 else {}),
+            **({"prepare_batch": prepare_batch()} if plan.guided else {}),
             "train_handlers": "@train#handlers",
             "amp": f"${chosen.amp} and @device.type == 'cuda'",
         },
     }
+
+
+def _case_weights(plan: Plan) -> str | None:
+    """How often each case is drawn."""
+    if not plan.parameters.weighted_sampling or plan.task not in ("segment", "classify"):
+        return None
+    if plan.task == "classify":
+        return "$sampling.weights_by_class(@train_cases)"
+    return f"$sampling.weights_by_structure(@train_cases, {plan.parameters.ignore_label})"
 
 
 def _validate(plan: Plan) -> Config:
@@ -180,7 +219,8 @@ def _validate(plan: Plan) -> Config:
     metric: Config
     if plan.task == "segment":
         one_hot = {"_target_": "AsDiscreted", "to_onehot": plan.outputs}
-        steps = [{**one_hot, "keys": "pred", "argmax": True}, {**one_hot, "keys": "label"}]
+        decided = {"_target_": "AsDiscreted", "keys": "pred", "argmax": True}
+        steps = [decided, *without_unknown(plan), {**one_hot, "keys": ["pred", "label"]}]
         metric = {"dice": {"_target_": "MeanDice", "include_background": False, "output_transform": _PAIR}}
     elif plan.task == "classify":
         steps = [{"_target_": "Activationsd", "keys": "pred", **activation(plan)}]
@@ -217,24 +257,31 @@ def _loss(plan: Plan) -> Config:
     weight = None if weights is None else f"$torch.tensor({list(weights)}).to(@device)"
     if plan.task == "classify":
         own = {"_target_": f"{_OWN}.losses.FindingsLoss", "kind": kind, "multi_label": plan.multi_label}
-        return {**own, "weights": None if weights is None else list(weights)}
-    if plan.task == "denoise":
+        if plan.parameters.label_smoothing:
+            own["smoothing"] = plan.parameters.label_smoothing
+        own["weights"] = None if weights is None else list(weights)
+        return guided_loss(own, plan) if plan.guided else own
+    if plan.restores:
         if kind == "ssim":
             return {"_target_": f"{_OWN}.losses.Dissimilarity", "spatial_dims": plan.dimensions}
+        if kind == "rms":
+            return {"_target_": f"{_OWN}.losses.RootMeanSquare"}
         return {"_target_": {"l1": "torch.nn.L1Loss", "mse": "torch.nn.MSELoss"}[kind]}
     common: Config = {"to_onehot_y": True, "weight": weight}
     dice: Config = {"softmax": True, "batch": True}
-    return {
+    losses: Config = {
         "dice_ce": {"_target_": "DiceCELoss", **common, **dice},
         "dice": {"_target_": "DiceLoss", **common, **dice},
         "cross_entropy": {"_target_": "DiceCELoss", **common, **dice, "lambda_dice": 0.0},
         "focal": {"_target_": "FocalLoss", **common, "use_softmax": True},
-    }[kind]
+    }
+    return known_only(losses[kind], plan)
 
 
 def _optimizer(plan: Plan) -> Config:
     chosen = plan.parameters
-    config: Config = {"params": "$@network.parameters()", "lr": "@learning_rate", "weight_decay": chosen.weight_decay}
+    learning = "$[*@network.parameters(), *@loss.parameters()]" if plan.guided else "$@network.parameters()"
+    config: Config = {"params": learning, "lr": "@learning_rate", "weight_decay": chosen.weight_decay}
     if chosen.optimizer == "sgd":
         momentum = {"momentum": chosen.momentum, "nesterov": chosen.momentum > 0}
         return {"_target_": "torch.optim.SGD", **config, **momentum}

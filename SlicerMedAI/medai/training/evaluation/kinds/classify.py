@@ -18,7 +18,9 @@ from medai.training.evaluation.summary import Estimate
 
 Floats = NDArray[np.float64]
 
-_ORDER = ("auroc", "auprc", "accuracy", "balanced_accuracy", "recall", "specificity", "precision", "f1")
+_BY_THRESHOLD = ("accuracy", "balanced_accuracy", "recall", "specificity", "precision", "f1")
+_ORDER = ("auroc", "auprc", *_BY_THRESHOLD)
+_EVEN = 0.5
 
 
 def classification_findings(cases: Iterable[ClassificationCase], labels: Sequence[str], options: Options) -> Findings:
@@ -179,8 +181,8 @@ def _estimates(details: ClassificationDetails, people: list[str], options: Optio
     for key in ordered:
         metric, _, position = key.partition("[")
         n = int(known.any(axis=1).sum())
-        name = metric
-        if position:
+        name = key
+        if position and details.mode != "binary":
             number = int(position.removesuffix("]"))
             n, name = int(known[:, number].sum()), f"{metric}[{details.labels[number]}]"
         estimates.append(Estimate.of(name, found[key], n))
@@ -204,7 +206,12 @@ def _measure(details: ClassificationDetails) -> Callable[[Floats, Floats], Mappi
     def binary(truth: Floats, probability: Floats) -> dict[str, float]:
         y, p = truth[:, 0], probability[:, 0]
         found = classification.binary_metrics(y, p, details.thresholds[0])
-        return _first(found) | calibrated(y, p) | {"brier": calibration.brier_score(y, p)}
+        rest = calibrated(y, p) | {"brier": calibration.brier_score(y, p)}
+        if details.thresholds[0] == _EVEN:
+            return _first(found) | rest
+        # What others publish is nearly always the more probable of the two.
+        likelier = classification.binary_metrics(y, p, _EVEN)
+        return _first(found) | rest | {f"{name}[at {_EVEN:g}]": likelier[name] for name in _BY_THRESHOLD}
 
     def multiclass(truth: Floats, probability: Floats) -> dict[str, float]:
         y = truth.argmax(axis=1)

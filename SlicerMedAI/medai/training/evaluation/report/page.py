@@ -21,6 +21,7 @@ _KINDS = {
     "segment": "Segmentation",
     "detect": "Detection",
     "denoise": "Denoising",
+    "encode": "Encoding",
     "synthesize": "Synthesis",
 }
 

@@ -1,0 +1,60 @@
+"""The noise that a denoiser learns to take away, as configurations of MONAI's transforms, for training and judging."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from medai.training.recipe.plan import Plan
+
+Config = dict[str, Any]
+_OWN = "medai.training.components.noise"
+_MAP = "spread"
+
+
+def noise(model: str, strongest: float, window: Sequence[float], *, sample: bool = True) -> list[Config]:
+    """Steps that make the image under the key ``"image"`` noisy; all but the last are the same every time.
+
+    Parameters
+    ----------
+    model : str
+        One of `medai.training.parameters.NOISES` but ``"auto"``.
+    strongest : float
+        Standard deviation in the image's own scale.
+    window : (float, float)
+        Hounsfield units of the image's values 0 and 1.
+    sample : bool
+        Whether every weaker noise is as likely.
+    """
+    common = {"keys": "image", "std": strongest, "sample_std": sample}
+    if model == "low_dose_ct":
+        mapping = {"_target_": f"{_OWN}.QuantumNoiseMapd", "keys": "image", "window": list(window), "name": _MAP}
+        return [mapping, {"_target_": f"{_OWN}.RandLowDoseCTd", **common, "name": _MAP}]
+    target = {"rician": "RandRicianNoised", "gaussian": "RandGaussianNoised"}[model]
+    return [{"_target_": target, **common, "prob": 1.0}]
+
+
+def maps_of(plan: Plan) -> list[str]:
+    """Keys of what the noise knows of every voxel, which is moved with the image."""
+    return [_MAP] if plan.restores and plan.parameters.noise_model == "low_dose_ct" else []
+
+
+def mapping(plan: Plan) -> list[Config]:
+    """What the noise needs to know of the whole image, before anything random."""
+    return _steps(plan)[:-1] if plan.restores else []
+
+
+def degrading(plan: Plan) -> list[Config]:
+    """Keeps the image as the label, makes it noisy, and fills up what is smaller than the network's patch."""
+    if not plan.restores:
+        return []
+    label = {"_target_": "CopyItemsd", "keys": "image", "names": "label"}
+    # Now, because nobody fills an image up with noise when the model is used.
+    filled = {"_target_": "SpatialPadd", "keys": ["image", "label"], "spatial_size": list(plan.patch)}
+    return [label, _steps(plan)[-1], filled]
+
+
+def _steps(plan: Plan) -> list[Config]:
+    chosen = plan.parameters
+    window = chosen.window if chosen.normalization == "ct_window" else (0.0, 1.0)
+    return noise(chosen.noise_model, chosen.noise, window)

@@ -1,0 +1,84 @@
+"""A training may begin with another model's weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from medai.errors import InputError
+from medai.training import folder
+
+SOURCE = Path(__file__).resolve().parents[3] / "SlicerMedAI"
+
+
+def weights(root: Path) -> dict[str, torch.Tensor]:
+    return torch.load(root / folder.WEIGHTS, weights_only=True)
+
+
+@pytest.fixture
+def from_the_ball_finder(train, bright_balls, a_trained_ball_finder, tmp_path):
+    """One step at a learning rate so small that the weights stay where they began."""
+    chosen = {"epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0, "start_from": str(a_trained_ball_finder[0])}
+    chosen |= {"augmentation": ["flip"], "schedule": "constant"}
+    return tmp_path / "model", train(bright_balls, "segment", parameters=chosen)
+
+
+def test_it_starts_where_the_other_ended(from_the_ball_finder, a_trained_ball_finder):
+    root, result = from_the_ball_finder
+    before, after = weights(a_trained_ball_finder[0]), weights(root)
+    assert set(before) == set(after)
+    assert all(torch.allclose(before[name], after[name], atol=1e-4) for name in before)
+    said = next(note for note in result.provenance.notes if "starts from" in note)
+    assert f"{len(before)} of the network's {len(before)} tensors" in said
+    assert "started from the weights of `ball_finder`" in (root / "docs" / "README.md").read_text(encoding="utf-8")
+
+
+def test_monai_bundle_run_starts_there_too(from_the_ball_finder, tmp_path):
+    root, _ = from_the_ball_finder
+    expected = weights(root)
+    again = tmp_path / "again"
+    for name in ("configs", "runs"):
+        shutil.copytree(root / name, again / name)
+    (again / "models").mkdir()
+    data = json.loads((root / folder.DATALIST).read_text(encoding="utf-8"))
+    for part in ("training", "validation"):
+        for case in data[part]:
+            case.update({key: str((root / "runs" / case[key]).resolve()) for key in ("image", "label")})
+    (again / folder.DATALIST).write_text(json.dumps(data), encoding="utf-8")
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/train.json"]
+    command += ["--bundle_root", ".", "--device_name", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    done = subprocess.run(command, cwd=again, capture_output=True, text=True, check=False, env=environment, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = weights(again)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_what_has_another_shape_begins_anew(train, bright_balls, a_trained_ball_finder):
+    """A flatter patch is not halved along its short axis, so some kernels are smaller."""
+    chosen = {"epochs": 1, "patch_size": [16, 16, 8], "start_from": str(a_trained_ball_finder[0])}
+    result = train(bright_balls, "segment", parameters=chosen)
+    said = next(note for note in result.provenance.notes if "starts from" in note)
+    matching, total = (int(word) for word in said.replace("'", " ").split() if word.isdecimal())
+    assert 0 < matching < total
+
+
+def test_a_model_with_nothing_in_common_is_refused(train, bright_balls, a_trained_ball_finder):
+    chosen = {"epochs": 1, "network": "segresnet", "start_from": str(a_trained_ball_finder[0])}
+    with pytest.raises(InputError, match="cannot start from"):
+        train(bright_balls, "segment", parameters=chosen)
+
+
+def test_a_folder_without_a_model_is_refused_before_anything_is_read(train, bright_balls, tmp_path):
+    from medai.errors import MedAIError
+
+    with pytest.raises(MedAIError, match="There is no model at"):
+        train(bright_balls, "segment", parameters={"start_from": str(tmp_path / "no" / "model")})
+    assert not (tmp_path / "model").exists()
