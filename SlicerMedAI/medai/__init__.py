@@ -11,7 +11,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medai.api import evaluate, models, prepare, segment, train
+    from medai.api import (
+        classify,
+        denoise,
+        detect,
+        encode,
+        evaluate,
+        explain,
+        models,
+        prepare,
+        prepare_model,
+        segment,
+        train,
+    )
     from medai.errors import MedAIError
     from medai.jobs.job import Job
     from medai.progress import Progress
@@ -29,9 +41,15 @@ __all__ = [
     "Result",
     "Series",
     "Volume",
+    "classify",
+    "denoise",
+    "detect",
+    "encode",
     "evaluate",
+    "explain",
     "models",
     "prepare",
+    "prepare_model",
     "segment",
     "train",
 ]
@@ -48,7 +66,13 @@ _HOMES = {
     "Volume": "medai.volume",
     "models": "medai.api",
     "prepare": "medai.api",
+    "prepare_model": "medai.api",
     "segment": "medai.api",
+    "classify": "medai.api",
+    "explain": "medai.api",
+    "denoise": "medai.api",
+    "detect": "medai.api",
+    "encode": "medai.api",
     "evaluate": "medai.api",
     "train": "medai.api",
 }

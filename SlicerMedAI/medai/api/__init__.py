@@ -4,8 +4,14 @@ Nothing here imports torch.
 """
 
 from medai.api.choosing import DEFAULT_MODEL, Model, models
+from medai.api.classifying import classify
+from medai.api.denoising import denoise
+from medai.api.detecting import detect
+from medai.api.encoding import encode
+from medai.api.explaining import explain
 from medai.api.images import Image, is_node
 from medai.api.preparing import prepare
+from medai.api.preparing_models import prepare_model
 from medai.api.running import run_here
 from medai.api.segmenting import segment
 from medai.api.training import evaluate, prepare_training, train
@@ -14,10 +20,16 @@ __all__ = [
     "DEFAULT_MODEL",
     "Image",
     "Model",
+    "classify",
+    "denoise",
+    "detect",
+    "encode",
     "evaluate",
+    "explain",
     "is_node",
     "models",
     "prepare",
+    "prepare_model",
     "prepare_training",
     "run_here",
     "segment",

@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any
 from medai.api.running import OnProgress, run
 from medai.errors import InputError
 from medai.jobs.job import Job
+from medai.progress import Progress
 from medai.result import Result
 
 if TYPE_CHECKING:
+    from slicer import vtkMRMLScene
+
     from medai.jobs.worker import Worker
+    from medai.mrml import LivePlot
     from medai.training.data import DataList
     from medai.training.parameters import TrainingParameters
 
 Data = Any
-"""A `medai.training.data.DataList`, or the path of anything that `medai.training.data.read_data_list` reads."""
+"""A `medai.training.data.DataList`, the path of anything that `medai.training.data.read_data_list` reads, or several of
+them to be learned from together."""
 
 
 def train(
-    data: str | os.PathLike[str] | DataList,
+    data: Data,
     task: str,
     output: str | os.PathLike[str],
     *,
@@ -30,16 +35,17 @@ def train(
     worker: Worker | None = None,
     on_progress: OnProgress | None = None,
     in_process: bool = False,
+    scene: vtkMRMLScene | None = None,
     **choices: Any,
 ) -> Result:
     """Train a model; waits until it is done.
 
     Parameters
     ----------
-    data : path or DataList
+    data : path, DataList, or sequence of them
         Cases with their references. Undivided data are divided by patient.
     task : str
-        ``"segment"``, ``"classify"`` or ``"denoise"``.
+        ``"segment"``, ``"classify"``, ``"detect"``, ``"denoise"`` or ``"encode"``.
     output : path
         Folder of the bundle to make. An unfinished training there goes on when everything else is the same.
     parameters : TrainingParameters, mapping, or path of a YAML file, optional
@@ -47,9 +53,14 @@ def train(
     worker, on_progress, in_process
         As for `medai.segment`. Whatever stops the training, the best weights until then are in `output`, and the same
         call goes on from the last epoch.
+    scene : vtkMRMLScene, optional
+        Where loss and scores are drawn, epoch by epoch, as a plot chart with its table; at the end it also gets the
+        table of the scores.
     **choices
         Of `medai.training.request.TrainingRequest`: ``validation`` (share), ``skip_bad``, ``overwrite``, ``finish``,
-        ``device``, ``modality``, ``licence``, ``data_licence``.
+        ``device``, ``positive`` (name of the class that is the finding), ``sensitivity`` (of the operating point),
+        ``modality``, ``licence``, ``data_licence``, ``synthetic`` (``["MODEL:COUNT:CLASS"]``: images of generators to
+        train with besides).
 
     Returns
     -------
@@ -69,11 +80,39 @@ def train(
     >>> medai.segment("head.nii.gz", "models/mine")                                            # doctest: +SKIP
     """
     job = prepare_training(data, task, output, parameters=parameters, **choices)
-    return run(job, worker, on_progress, in_process=in_process)
+    if scene is None:
+        return run(job, worker, on_progress, in_process=in_process)
+    from medai import mrml
+
+    mrml.check_scene(scene, [])
+    live = mrml.LivePlot(scene, job.bundle.name)
+    result = run(job, worker, _drawing(live, job.bundle, on_progress), in_process=in_process)
+    live.remove()
+    mrml.add_result(result, (), scene=scene)
+    return result
+
+
+def _drawing(live: LivePlot, bundle: Path, on_progress: OnProgress | None) -> OnProgress:
+    """A listener that draws a training's history whenever it has grown."""
+    from medai.training import folder
+    from medai.training.chart import curves
+
+    drawn = 0
+
+    def listen(progress: Progress) -> None:
+        nonlocal drawn
+        rows = folder.history(bundle)
+        if len(rows) > drawn:
+            drawn = len(rows)
+            live.show(curves(rows)[1])
+        if on_progress is not None:
+            on_progress(progress)
+
+    return listen
 
 
 def prepare_training(
-    data: str | os.PathLike[str] | DataList,
+    data: Data,
     task: str,
     output: str | os.PathLike[str],
     *,
@@ -87,6 +126,7 @@ def prepare_training(
     InputError
         When the data or a choice cannot be used, before anything slow happens.
     """
+    from medai.bundles import library
     from medai.training.parameters import TrainingParameters
     from medai.training.request import TrainingRequest
 
@@ -96,6 +136,8 @@ def prepare_training(
         chosen = TrainingParameters.read(Path(parameters))
     else:
         chosen = parameters
+    for model in filter(None, (chosen.denoiser, chosen.start_from)):
+        library.find(model)
     given = {"data": _listed(data), "task": task, "parameters": chosen, **choices}
     TrainingRequest.of(given)
     return Job("train", Path(output).expanduser().absolute(), (), given)
@@ -103,7 +145,7 @@ def prepare_training(
 
 def evaluate(
     model: str | Path,
-    data: str | os.PathLike[str] | DataList,
+    data: Data,
     output: str | os.PathLike[str],
     *,
     split: str = "",
@@ -158,7 +200,11 @@ def evaluate(
     return run(Job("evaluate", library.find(model), (), given), worker, on_progress, in_process=in_process)
 
 
-def _listed(data: str | os.PathLike[str] | DataList) -> DataList:
-    from medai.training.data import DataList, read_data_list
+def _listed(data: Data) -> DataList:
+    from medai.training.data import DataList, read_data_list, together
 
-    return data if isinstance(data, DataList) else read_data_list(Path(data).expanduser())
+    if isinstance(data, DataList):
+        return data
+    if isinstance(data, (str, os.PathLike)):
+        return read_data_list(Path(data).expanduser())
+    return together([_listed(each) for each in data])

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import medai
-from medai.cli import demo, evaluate, models, segment, train
+from medai.cli import classify, demo, denoise, detect, encode, evaluate, explain, models, segment, train
 
 app = typer.Typer(
     name="medai",
@@ -22,6 +22,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("segment")(segment.command)
+app.command("classify")(classify.command)
+app.command("detect")(detect.command)
+app.command("explain")(explain.command)
+app.command("denoise")(denoise.command)
+app.command("encode")(encode.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
 app.command("demo")(demo.command)

@@ -39,6 +39,10 @@ class Batch:
         Of a DICOM folder.
     as_json, quiet, overwrite, debug : bool
         As the options of these names.
+    companions : tuple of str
+        What further volumes come with a result, each in a file of its own.
+    keep : callable, optional
+        What becomes of a result in place of a file of its own; gives the files that were written.
     """
 
     task: str
@@ -51,6 +55,8 @@ class Batch:
     quiet: bool = False
     overwrite: bool = True
     debug: bool = False
+    companions: tuple[str, ...] = ()
+    keep: Callable[[Result, Task], tuple[Path, ...]] | None = None
 
     def run(self, tasks: list[Task]) -> ExitCode:
         """All tasks, one after the other; the exit code that they have in common."""
@@ -102,10 +108,13 @@ class Batch:
         from medai.jobs.worker import default_worker
 
         listener.begin(task.name)
-        check_target(task.target)
+        if self.keep is None:
+            check_target(task.target, companions=self.companions, keep=task.inputs)
         images: list[Volume | Series] = [read(path, self.series) for path in task.inputs]
         job = prepare(images, self.models, task=self.task, **self.parameters)
         result = default_worker().submit(job).wait(listener)
+        if self.keep is not None:
+            return result, self.keep(result, task)
         return result, write(result, task.target, keep=task.inputs)
 
     def _told(self, result: Result) -> dict[str, object]:
@@ -114,7 +123,8 @@ class Batch:
 
     def _print(self, task: Task, files: tuple[Path, ...], result: Result) -> None:
         console = output()
-        console.print(f"{task.name}: {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else ""))
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        console.print(task.name + (f": {files[0]}{more}" if files else ""))
         for number, frame in enumerate(result.frames or (result,)):
             if result.frames:
                 console.print(f"  frame {number}")

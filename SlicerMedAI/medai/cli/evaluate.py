@@ -10,7 +10,7 @@ import typer
 
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
-from medai.cli.train import print_scores, rows
+from medai.cli.train import print_scores, read_data, rows
 
 _HELP = """Measure how good a model is on DATA, which is anything 'medai train' learns from. The output folder gets a
 table of the cases (cases.csv), a summary with 95 % intervals (summary.json) and a page to read (report.html)."""
@@ -18,11 +18,14 @@ table of the cases (cases.csv), a summary with 95 % intervals (summary.json) and
 
 def command(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or folder of a bundle.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Cases with references.")],
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Cases with references, all of them together.")],
     *,
     target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the report goes.")],
     split: Annotated[str, typer.Option(help="training, validation or test; all cases by default.")] = "",
     kind: Annotated[str, typer.Option("--kind", help="What DATA is, when it is not recognised.")] = "auto",
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", metavar="FOLDER", help="What the paths in a data list start from.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the scores.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
@@ -31,11 +34,10 @@ def command(
     """Replaced by `_HELP`: exit codes are part of it."""
     with guarded(debug=debug):
         from medai.api import evaluate
-        from medai.training.data import read_data_list
 
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(model)
-            listed = read_data_list(data.expanduser(), kind)
+            listed = read_data(data, kind, data_root)
             result = evaluate(model, listed, target, split=split, device=device, on_progress=listener)
         if as_json:
             record = {"output": str(target), "scores": rows(result.table)}

@@ -10,7 +10,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from medai.cli import options
 from medai.cli.outcome import EXIT_CODES, ExitCode, errors, guarded, hushed, output
+from medai.cli.progress import Listener
+from medai.engine.backend_names import AUTO
 from medai.errors import BundleError, InputError
 
 if TYPE_CHECKING:
@@ -123,6 +126,36 @@ def import_model(
 
 
 @app.command()
+def prepare(
+    name: Name,
+    *,
+    backend: options.Backend = AUTO,
+    device: options.Device = "auto",
+    as_json: AsJson = False,
+    quiet: options.Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Find out now which backend computes a model fastest on this computer, for all later jobs. Takes a minute."""
+    with guarded(debug=debug):
+        from medai.api import prepare_model
+
+        with Listener(errors(), quiet=quiet or as_json) as listener:
+            listener.begin(name, "Starting")
+            result = prepare_model(name, backend=backend, device=device, on_progress=listener)
+        forms, (*_, reason) = result.table, result.provenance.notes
+        rows = [dict(zip(forms.columns, row, strict=True)) for row in zip(*forms.columns.values(), strict=True)]
+        if as_json:
+            output().print(json.dumps({"name": name, "forms": rows, "reason": reason}, ensure_ascii=False))
+        elif not quiet:
+            output().print(f"{name} will be computed by {reason}.")
+            for row in rows:
+                output().print(
+                    f"  {row['Form']:24} {row['Times faster than PyTorch']:6.2f} times as fast as PyTorch, "
+                    f"same labels on {row['Same labels (%)']:.6g} %"
+                )
+
+
+@app.command()
 def trust(name: Name, debug: Debug = False) -> None:
     """Trust a model that runs code of its own, exactly as its files are now."""
     with guarded(debug=debug):
@@ -159,7 +192,7 @@ app.info.epilog = EXIT_CODES
 def _facts(model: Description) -> dict[str, str]:
     return {
         "Name": model.name,
-        "Task": model.task,
+        "Task": ", ".join(model.tasks) or model.task,
         "About": model.text,
         "Intended use": model.intended_use,
         "Image": ", ".join(filter(None, (model.modality, *model.channel_names))),
@@ -180,6 +213,7 @@ def _record(model: Description) -> dict[str, object]:
         "title": model.title,
         "version": model.version,
         "task": model.task,
+        "tasks": model.tasks,
         "description": model.text,
         "modality": model.modality,
         "channels": model.channels,

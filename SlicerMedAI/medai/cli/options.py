@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class ImageFormat(str, Enum):
+    """Endings of image files named after their inputs."""
+
+    NII_GZ = "nii.gz"
+    NII = "nii"
+    NRRD = "nrrd"
+    MHA = "mha"
+
 
 Inputs = Annotated[list[Path], typer.Argument(metavar="INPUT", help="Image files or DICOM folders.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Model name or bundle folder.")]
@@ -15,6 +26,9 @@ Region = Annotated[
     typer.Option(
         metavar="[NAME=]X,Y,Z,SX,SY,SZ", help="Box to look in: centre and edge lengths, RAS mm. Repeat for several."
     ),
+]
+Slice = Annotated[
+    int | None, typer.Option("--slice", min=0, help="The one slice to look at, counted from 0; every slice by default.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Backend = Annotated[
@@ -26,6 +40,7 @@ Overlap = Annotated[
 Together = Annotated[
     bool, typer.Option("--together", help="The inputs are the images of one patient, in the model's order.")
 ]
+FileFormat = Annotated[ImageFormat, typer.Option("--format", help="Of image files in an output folder.")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one line of JSON per input: output, findings, provenance, error.")
 ]

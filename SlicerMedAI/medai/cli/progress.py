@@ -49,11 +49,11 @@ class Listener:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
 
-    def begin(self, name: str) -> None:
-        """Another input's turn."""
+    def begin(self, name: str, stage: str = "Reading") -> None:
+        """Another input's turn, and what is done first."""
         self._name, self._line = name, ("", 0.0)
         self._notes.clear()
-        self(Progress("Reading"))
+        self(Progress(stage))
 
     def say(self, text: str) -> None:
         """A line above the bar."""

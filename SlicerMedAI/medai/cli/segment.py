@@ -93,9 +93,10 @@ def command(
             "tta": tta,
             "backend": backend,
         }
+        models = tuple(model or [DEFAULT_MODEL])
         batch = Batch(
             task="segment",
-            models=tuple(model or [DEFAULT_MODEL]),
+            models=models,
             parameters=parameters,
             record=_record,
             lines=_lines,
@@ -104,6 +105,7 @@ def command(
             quiet=quiet,
             overwrite=overwrite,
             debug=debug,
+            companions=("uncertainty",) if tta or len(models) > 1 else (),
         )
         raise typer.Exit(batch.run(tasks))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,9 +22,9 @@ A training that was stopped or killed goes on when the same command is given aga
 
 
 def command(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="What to learn from.")],
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="What to learn from, all of it together.")],
     *,
-    task: Annotated[str, typer.Option("--task", help="segment, classify or denoise.")],
+    task: Annotated[str, typer.Option("--task", help="segment, classify, detect, denoise or encode.")],
     target: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="Folder of the model to make.")],
     parameters: Annotated[
         Path | None, typer.Option("--parameters", metavar="FILE", help="Hyper-parameters in YAML.")
@@ -33,9 +34,24 @@ def command(
         typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter, such as epochs=50. Repeat for several."),
     ] = None,
     kind: Annotated[str, typer.Option("--kind", help="What DATA is, when it is not recognised.")] = "auto",
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", metavar="FOLDER", help="What the paths in a data list start from.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="NUMBER=NAME", help="What a label of DATA means. Repeat for several."),
+    ] = None,
     validation: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the cases to validate with, when DATA is not divided.")
     ] = 0.2,
+    synthetic: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--synthetic",
+            metavar="MODEL:COUNT[:CLASS]",
+            help="Images that a generator makes, to train with besides; of which class, for a classifier.",
+        ),
+    ] = None,
     modality: Annotated[str, typer.Option(help="DICOM modality of the images: MR, CT, US, DX...")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
     skip_bad: Annotated[
@@ -43,8 +59,15 @@ def command(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew where there is a model already.")] = False,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Train no further: make a model of the best weights until now.")
+        bool, typer.Option("--finish", help="Train no further: make a model of the best weights, once more if need be.")
     ] = False,
+    positive: Annotated[
+        str, typer.Option(metavar="CLASS", help="Of two classes the one that is the finding; the second by default.")
+    ] = "",
+    sensitivity: Annotated[
+        float | None,
+        typer.Option(help="Share of positive cases that a classifier is to find; Youden's J decides by default."),
+    ] = None,
     licence: Annotated[str, typer.Option("--license", help="Of the model's weights.")] = "Not stated",
     data_licence: Annotated[
         Path | None, typer.Option("--data-license", metavar="FILE", help="Text on the terms of the data.")
@@ -63,15 +86,18 @@ def command(
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(target.name)
             result = train(
-                _read(data, kind),
+                _named(read_data(data, kind, data_root), labels or []),
                 task,
                 target,
                 parameters=_chosen(parameters, settings or []),
                 on_progress=listener,
                 validation=validation,
+                synthetic=tuple(synthetic or ()),
                 skip_bad=skip_bad,
                 overwrite=overwrite,
                 finish=finish,
+                positive=positive,
+                sensitivity=sensitivity,
                 modality=modality,
                 device=device,
                 **choices,
@@ -104,10 +130,24 @@ def print_scores(table: Table) -> None:
         )
 
 
-def _read(data: Path, kind: str) -> Any:
-    from medai.training.data import read_data_list
+def read_data(data: list[Path], kind: str, root: Path | None) -> Any:
+    """One data list of all that was named."""
+    from medai.training.data import read_data_list, together
 
-    return read_data_list(data.expanduser(), kind)
+    def options(path: Path) -> dict[str, Path]:
+        return {"base_dir": root.expanduser()} if root is not None and path.suffix.lower() == ".json" else {}
+
+    return together([read_data_list(each.expanduser(), kind, **options(each)) for each in data])
+
+
+def _named(data: Any, labels: list[str]) -> Any:
+    names = dict(data.label_names)
+    for label in labels:
+        number, _, name = label.partition("=")
+        if not number.strip().isdecimal() or not name.strip():
+            raise InputError(f"'{label}' does not name a label.", "", "Write it as number=name, such as 1=tumour.")
+        names[int(number)] = name.strip()
+    return replace(data, label_names=names)
 
 
 def _chosen(file: Path | None, settings: list[str]) -> dict[str, object]:

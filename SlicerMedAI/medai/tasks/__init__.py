@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from medai.progress import Report
     from medai.result import Result
 
-IMAGE_TASKS = ("segment",)
+IMAGE_TASKS = ("segment", "classify", "detect", "explain", "denoise", "encode")
 """What is asked of images; each has a folder here with ``Parameters``, ``check_choice`` and ``run.run``."""
-TASKS = (*IMAGE_TASKS, "train", "evaluate")
+_HOMES = {"prepare": "medai.tasks.prepare", "train": "medai.training.task", "evaluate": "medai.training.task"}
+TASKS = (*IMAGE_TASKS, *_HOMES)
 
 
 def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
@@ -37,6 +38,6 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     """
     if job.task not in TASKS:
         raise InputError(f"'{job.task}' is not a task.", f"Known are: {', '.join(TASKS)}.", "Choose one of them.")
-    home = f"medai.tasks.{job.task}.run" if job.task in IMAGE_TASKS else "medai.training.task"
+    home = f"medai.tasks.{job.task}.run" if job.task in IMAGE_TASKS else _HOMES[job.task]
     result: Result = import_module(home).run(job, report, loaded)
     return result

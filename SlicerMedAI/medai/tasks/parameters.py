@@ -9,11 +9,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from medai.engine.backend_names import REQUESTS
 from medai.errors import InputError
 from medai.volume import Region
 
-_BACKENDS = ("auto", "torch", "openvino", "onnxruntime")
 _Parameters = TypeVar("_Parameters", bound="TaskParameters")
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +47,7 @@ class TaskParameters:
         InputError
             When a name is unknown or a value cannot be used.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = [name for name in given if name not in known]
-        if unknown:
-            raise InputError(
-                f"'{unknown[0]}' cannot be chosen for this task.",
-                f"What can be chosen is: {', '.join(known)}.",
-                "Correct the name, or leave it out.",
-            )
-        return cls(**given)  # type: ignore[arg-type]  # checked in __post_init__
+        return made_of(cls, given, "this task")
 
     def as_text(self) -> dict[str, str]:
         """What was chosen, by name; what was left alone is left out."""
@@ -100,7 +93,7 @@ class ImageParameters(TaskParameters):
             self._checked("overlap", fraction("overlap", self.overlap))
         if self.sw_batch_size is not None:
             self._checked("sw_batch_size", count("sw_batch_size", self.sw_batch_size))
-        one_of("backend", self.backend, _BACKENDS)
+        one_of("backend", self.backend, REQUESTS)
 
     @property
     def _region_rule(self) -> str:
@@ -129,6 +122,33 @@ class ImageParameters(TaskParameters):
         if self.backend != "auto":
             text["backend"] = self.backend
         return text
+
+
+def made_of(kind: type[_Made], given: Mapping[str, object], purpose: str) -> _Made:
+    """A dataclass from names and values; what is left out keeps its default.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass that checks its values itself.
+    given : mapping of str to object
+    purpose : str
+        What the values are chosen for, in a person's words.
+
+    Raises
+    ------
+    InputError
+        When a name is unknown or a value cannot be used.
+    """
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # a dataclass
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise InputError(
+            f"'{unknown[0]}' cannot be chosen for {purpose}.",
+            f"What can be chosen is: {', '.join(known)}.",
+            "Correct the name, or leave it out.",
+        )
+    return kind(**given)
 
 
 def wrong(name: str, value: object, rule: str) -> InputError:

@@ -123,3 +123,19 @@ def test_the_version_is_told(medai):
 
 def test_help_lists_exit_codes(medai):
     assert "130 cancelled" in " ".join(medai("segment", "--help").stdout.replace("│", " ").split())
+
+
+def test_preparing_a_model_tells_what_it_will_be_computed_by(medai):
+    done = medai("models", "prepare", "tiny", "--backend", "torch")
+    assert done.exit_code == 0
+    assert "tiny will be computed by PyTorch: chosen by you" in done.stdout
+    told = json.loads(medai("models", "prepare", "tiny", "--backend", "torch", "--json").stdout)
+    assert told["forms"] == [
+        {"Form": "PyTorch", "Times faster than PyTorch": 1.0, "Same labels (%)": 100.0, "Used": True}
+    ]
+
+
+def test_a_backend_that_does_not_exist_is_told_apart(medai):
+    done = medai("models", "prepare", "tiny", "--backend", "abacus")
+    assert done.exit_code not in (0, 1)
+    assert "auto, torch, openvino, onnxruntime" in done.stderr

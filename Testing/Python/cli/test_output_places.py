@@ -121,3 +121,24 @@ def test_a_read_only_folder_is_told_before_the_job_begins(medai, an_image):
     assert done.exit_code == 5
     assert "The folder or file is read-only" in done.stderr
     assert "Segmenting" not in done.stderr
+
+
+def test_something_in_the_way_of_the_uncertainty_is_told_before_the_job_begins(medai, an_image, tmp_path):
+    (tmp_path / "out_uncertainty.nrrd").mkdir()
+    done = medai("segment", an_image(), "-m", "tiny", "-m", "tiny", "-o", tmp_path / "out.seg.nrrd")
+    assert done.exit_code == 5
+    assert "out_uncertainty.nrrd" in done.stderr
+    assert "A folder has that name" in done.stderr
+    assert "Segmenting" not in done.stderr
+    assert medai("segment", an_image(), "-m", "tiny", "-o", tmp_path / "out.seg.nrrd").exit_code == 0
+
+
+def test_an_image_called_like_the_uncertainty_is_not_replaced_by_it(medai, an_image, tmp_path):
+    image = tmp_path / "brain_uncertainty.nii"
+    shutil.copy(an_image(), image)
+    before = image.read_bytes()
+    done = medai("segment", image, "-m", "tiny", "-m", "tiny", "-o", tmp_path / "brain.nii")
+    assert done.exit_code == 5
+    assert "the image itself" in done.stderr
+    assert "Segmenting" not in done.stderr
+    assert image.read_bytes() == before

@@ -21,3 +21,14 @@ def a_bundle(tmp_path: Path) -> Callable[..., Path]:
         return write_bundle(tmp_path / (name or recipe), chosen)
 
     return write
+
+
+@pytest.fixture
+def a_classifier(tmp_path: Path) -> Callable[..., Path]:
+    """Write a bundle that looks for brightness, under a name of its own."""
+    from small_classifiers import Classifier
+
+    def write(name: str = "brightness", **changes: Any) -> Path:
+        return Classifier(**changes).write(tmp_path / name)
+
+    return write

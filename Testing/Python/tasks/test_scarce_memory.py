@@ -59,9 +59,9 @@ def a_gpu_ladder():
     class Pretending(LoadedModels):
         asked = ()
 
-        def get(self, bundle_root, device):
+        def get(self, bundle_root, device, stem="inference"):
             self.asked = (*self.asked, device)
-            return super().get(bundle_root, "cpu")
+            return super().get(bundle_root, "cpu", stem)
 
     def make(root, **choices):
         loaded = Pretending()

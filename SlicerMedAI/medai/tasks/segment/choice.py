@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medai.bundles.description import Description, describe
-from medai.bundles.mirroring import mirror_axes
 from medai.engine.region_template import RegionTemplate, read_template
 from medai.engine.regions import prefixes
 from medai.errors import BundleError, InputError
+from medai.tasks.choice import trained_mirrors
 from medai.tasks.segment.parameters import SegmentParameters
 
 
@@ -63,18 +63,7 @@ def _one(bundle: Path, parameters: SegmentParameters) -> Choice:
         )
     template = read_template(bundle) if parameters.finds_region else None
     _check_names(parameters, description, template)
-    return Choice(description, template, _mirror_axes(bundle, description) if parameters.tta else ())
-
-
-def _mirror_axes(bundle: Path, description: Description) -> tuple[int, ...]:
-    axes = mirror_axes(bundle, description.dimensions or 3)
-    if not axes:
-        raise InputError(
-            f"Test-time augmentation is not for the model '{description.title}'.",
-            "It was not trained on mirrored images, so showing it mirrors would make its result worse.",
-            "Leave test-time augmentation off, or choose another model.",
-        )
-    return axes
+    return Choice(description, template, trained_mirrors(description) if parameters.tta else ())
 
 
 def _check_names(parameters: SegmentParameters, description: Description, template: RegionTemplate | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from medai.engine.ladder import Ladder
 from medai.engine.locate import locate
 from medai.engine.mirrors import Mirrors, left_right_axis, mirrors, tells_sides_apart
 from medai.engine.regions import Block, Canvas, keep, prefixes
-from medai.errors import GeometryError
+from medai.errors import GeometryError, NothingToSeeError
 from medai.result import Labelmap
 from medai.tasks.life import Life, Part
 from medai.tasks.parameters import numbers
@@ -63,7 +64,8 @@ class OneModel:
     def prepare_ahead(self, volumes: tuple[Volume, ...]) -> None:
         """Begin to preprocess the next image in the background, where it will be used as a whole."""
         if not self.pipeline.planar and self.template is None and not self.parameters.regions:
-            self.ladder.prepare_ahead(fit_inputs(volumes, self.description.channels, lambda _: None))
+            with suppress(NothingToSeeError):  # told when its turn comes
+                self.ladder.prepare_ahead(fit_inputs(volumes, self.description.channels, lambda _: None))
 
     def labelmaps(self, volumes: tuple[Volume, ...], part: Part) -> tuple[list[Labelmap], Labelmap | None]:
         """The structures found in one image: once, or once for every mirror.

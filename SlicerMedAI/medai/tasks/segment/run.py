@@ -10,6 +10,7 @@ from medai.engine.devices import choose_device
 from medai.engine.ladder import Ladder
 from medai.engine.loaded import LoadedModels
 from medai.engine.voting import vote
+from medai.errors import NothingToSeeError
 from medai.jobs.job import Job
 from medai.progress import Report
 from medai.result import Labelmap, Result, Table
@@ -51,7 +52,9 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life = Life(job, report, "Segmenting")
     life.at("Preparing")
     inputs = job.inputs
-    frames = [(frame,) for frame in inputs.frames] if isinstance(inputs, Series) else [tuple(inputs)]
+    frames: list[tuple[Volume, ...]] = (
+        [tuple(inputs)] if not isinstance(inputs, Series) else [(f,) for f in inputs.frames]
+    )
     device = choose_device(parameters.device)
     models = []
     for choice in choices:
@@ -65,16 +68,44 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life.at("Loading model")
     for model in models:
         model.load()
-    found = []
-    for n, images in enumerate(frames):
-        if n + 1 < len(frames):
-            models[0].prepare_ahead(frames[n + 1])
-        found.append(_one(models, images, Part(n, len(frames))))
+    found = _frames(models, frames, life)
     provenance = life.provenance([choice.description for choice in choices], parameters, models[0].ladder.device)
     if not isinstance(inputs, Series):
         return Result(found[0], provenance)
     summary = volumes_over_frames(inputs, [items[0] for items in found])
     return Result((summary,), provenance, tuple(Result(items, provenance) for items in found))
+
+
+def _frames(models: list[OneModel], frames: list[tuple[Volume, ...]], life: Life) -> list[_Items]:
+    """The result of each frame; where there is nothing to see in a frame, but in others, an empty one."""
+    found: list[_Items | None] = []
+    nothing: NothingToSeeError | None = None
+    for n, images in enumerate(frames):
+        if n + 1 < len(frames):
+            models[0].prepare_ahead(frames[n + 1])
+        try:
+            found.append(_one(models, images, Part(n, len(frames))))
+        except NothingToSeeError as error:
+            nothing = error
+            found.append(None)
+            if len(frames) > 1:
+                life.tell(f"Frame {n} has an empty result. {error.what} {error.why}")
+    like = next((items for items in found if items is not None), None)
+    if like is None:
+        assert nothing is not None
+        raise nothing
+    return [_empty(like, images[0]) if items is None else items for items, images in zip(found, frames, strict=True)]
+
+
+def _empty(like: _Items, image: Volume) -> _Items:
+    """What another frame's result would be if nothing had been found."""
+    labelmap = like[0]
+    array = np.zeros((*labelmap.array.shape[:-3], *image.shape), labelmap.array.dtype)
+    empty = replace(labelmap, array=array, affine=image.affine, name=f"{image.name} segmentation")
+    if len(like) == 2:
+        return empty, volumes(empty)
+    certain = Volume(np.zeros(image.shape, np.float32), image.affine, f"{image.name} uncertainty")
+    return empty, volumes(empty), certain
 
 
 def _one(models: list[OneModel], images: tuple[Volume, ...], part: Part) -> _Items:
