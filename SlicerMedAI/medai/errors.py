@@ -59,7 +59,7 @@ class InputError(MedAIError):
 
 
 class NothingToSeeError(InputError):
-    """In an image, or in the chosen part of it, nothing can be told apart: one value everywhere, or none that is valid."""
+    """An image, or the chosen part of it, shows nothing: one value everywhere, or none that is valid."""
 
 
 class GeometryError(InputError):

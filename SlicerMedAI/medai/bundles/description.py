@@ -33,12 +33,22 @@ _MODALITIES = {
     "mammogram": "MG",
     "mg": "MG",
     "xray": "DX",
+    "radiograph": "DX",
+    # One kind of image, whatever device took it: PS3.3 C.7.3.1.1.1 tells them apart.
+    "dx": "DX",
+    "cr": "DX",
     "x-ray": "DX",
 }
 _LONGEST_TEXT = 4000
 _MOST_ITEMS = 64
 _MOST_CHANNELS = 10_000
-_SPOKEN = {"MR": "magnetic resonance (MR)", "CT": "computed tomography (CT)", "US": "ultrasound (US)", "PT": "PET"}
+_SPOKEN = {
+    "MR": "magnetic resonance (MR)",
+    "CT": "computed tomography (CT)",
+    "US": "ultrasound (US)",
+    "PT": "PET",
+    "DX": "X-ray",
+}
 
 
 @dataclass(frozen=True)

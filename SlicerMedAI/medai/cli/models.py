@@ -41,7 +41,8 @@ def list_models(as_json: AsJson = False, debug: Debug = False) -> None:
             return
         console = output()
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for title in ("Name", "Task", "Image", "Segments", "Licence"):
+        table.add_column("Name", no_wrap=True)  # whole, to be copied
+        for title in ("Task", "Image", "Finds", "Licence"):
             table.add_column(title, overflow="fold")
         for model in found:
             segments = ", ".join(segment.name for segment in model.segments[:4])
