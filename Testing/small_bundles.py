@@ -320,66 +320,6 @@ KIDNEY = Recipe(
 )
 """Models for the command line (of one image, of two of one patient) and for what is done to a model's files."""
 
-BACK = (
-    "$lambda d: {**d, 'pred': (d['pred'] - d['image'].mean()) * (d['raw'].std() / d['image'].std()) + d['raw'].mean()}"
-)
-
-
-def denoiser(
-    dimensions: int = 3, channels: int = 1, kernel: int = 1, pre: list[dict[str, Any]] | None = None
-) -> Recipe:
-    """A model that gives images back: halfway to the middle of their range, or with larger kernels their means."""
-    invert = [INVERT] if dimensions == 3 else []
-    return Recipe(
-        network={
-            "_target_": f"torch.nn.Conv{dimensions}d",
-            "in_channels": channels,
-            "out_channels": channels,
-            "kernel_size": kernel,
-            "padding": kernel // 2,
-            "padding_mode": "replicate",
-            "groups": channels,
-            "bias": kernel == 1,
-        },
-        pre=[
-            LOAD,
-            *(pre or []),
-            {"_target_": "CopyItemsd", "keys": "image", "names": "raw"},
-            {"_target_": "ScaleIntensityd", "keys": "image"},
-        ],
-        post=[BACK, *invert, SAVE | {"output_dtype": "$numpy.float32"}],  # type: ignore[list-item]
-        inferer={
-            "_target_": "SlidingWindowInferer",
-            "roi_size": [16] * dimensions,
-            "sw_batch_size": 2,
-            "overlap": 0.25,
-        },
-        labels={},
-        scale_and_offset=((0.5, 0.25),) * channels if kernel == 1 else None,
-        even=kernel > 1,
-        about={"name": "Halver", "task": "Denoising", "medai": {"task": "denoise"}},
-        inputs={"spatial_shape": ["8*n"] * dimensions},
-    )
-
-
-def autoencoder(dimensions: int = 3, pre: list[dict[str, Any]] | None = None) -> Recipe:
-    """A model with a code of 6 numbers for every cell of 4 voxels along each axis."""
-    return replace(
-        denoiser(dimensions, pre=pre),
-        network={
-            "_target_": "AutoEncoder",
-            "spatial_dims": dimensions,
-            "in_channels": 1,
-            "out_channels": 1,
-            "channels": [8, 6],
-            "strides": [2, 2],
-            "norm": "batch",
-        },
-        scale_and_offset=None,
-        about={"name": "Coder", "task": "Autoencoding", "medai": {"task": "encode"}},
-    )
-
-
 # The slices of a volume go through a two-dimensional network.
 RECIPES["components"].network["spatial_dims"] = 2
 

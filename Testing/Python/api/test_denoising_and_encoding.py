@@ -14,7 +14,8 @@ import medai
 from medai import files
 from medai.errors import BundleError, InputError, JobCancelled
 from medai.volume import Region, Series, Volume
-from small_bundles import OBLIQUE, autoencoder, denoiser, write_bundle
+from small_bundles import OBLIQUE, write_bundle
+from small_restorers import autoencoder, denoiser
 
 FLIP = {"_target_": "Orientationd", "keys": "image", "axcodes": "LPS"}
 

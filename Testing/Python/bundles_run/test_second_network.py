@@ -18,7 +18,8 @@ from medai.bundles.pipeline import Pipeline
 from medai.engine.loaded import LoadedModels
 from medai.errors import BundleError, BundleFormatError, MaliciousBundleError, UntrustedBundleError
 from medai.volume import Volume
-from small_bundles import OBLIQUE, RECIPES, autoencoder, denoiser, write_bundle, write_nifti
+from small_bundles import OBLIQUE, RECIPES, write_bundle, write_nifti
+from small_restorers import autoencoder, denoiser
 
 
 @pytest.fixture

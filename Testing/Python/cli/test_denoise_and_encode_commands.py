@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from medai.files import read
-from small_bundles import autoencoder, denoiser, write_bundle
+from small_bundles import write_bundle
+from small_restorers import autoencoder, denoiser
 
 
 @pytest.fixture(autouse=True)

@@ -62,22 +62,22 @@ def test_a_model_is_imported_under_a_name_once(medai, models_folder):
 
 
 def test_a_model_with_code_of_its_own_waits_for_trust(medai, models_folder, tmp_path):
-    shutil.copytree(models_folder / "tiny", tmp_path / "coder")
-    path = tmp_path / "coder" / "configs" / "inference.json"
+    shutil.copytree(models_folder / "tiny", tmp_path / "scripted")
+    path = tmp_path / "scripted" / "configs" / "inference.json"
     content = json.loads(path.read_text())
     content["preprocessing"]["transforms"].append({"_target_": "scripts.mine.Own"})
     path.write_text(json.dumps(content))
-    done = medai("models", "import", tmp_path / "coder")
-    assert done.exit_code == 4
+    done = medai("models", "import", tmp_path / "scripted")
+    assert done.exit_code == 4, done.stderr
     assert "trust" in done.stderr
-    shown = medai("models", "show", "coder").stdout
+    shown = medai("models", "show", "scripted").stdout
     assert "What it does on its own (nobody has trusted it yet):" in shown
     assert "calls 'scripts.mine.Own'" in shown
-    assert medai("models", "trust", "coder").exit_code == 0
-    shown = json.loads(medai("models", "show", "coder", "--json").stdout)
+    assert medai("models", "trust", "scripted").exit_code == 0
+    shown = json.loads(medai("models", "show", "scripted", "--json").stdout)
     assert shown["problem"] == ""
     assert "scripts.mine.Own" in shown["concerns"][0]
-    assert "(you have trusted it)" in medai("models", "show", "coder").stdout
+    assert "(you have trusted it)" in medai("models", "show", "scripted").stdout
 
 
 def test_a_model_without_code_of_its_own_raises_no_concern(medai):

@@ -1,4 +1,4 @@
-"""The shipped detector of lesions in breast ultrasound: on a picture made up, and on real ones where they are at hand."""
+"""The shipped detector of lesions in breast ultrasound: on a picture made up, and on real ones where there are some."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from medai.jobs.job import Job
 from medai.progress import ignore
 from medai.tasks import run
 from medai.volume import Region, Series, Volume, apply_affine
-from small_bundles import OBLIQUE, RECIPES, denoiser, write_bundle
+from small_bundles import OBLIQUE, RECIPES, write_bundle
+from small_restorers import denoiser
 
 FLIP = {"_target_": "Orientationd", "keys": "image", "axcodes": "LPS"}
 COARSE = {"_target_": "Spacingd", "keys": "image", "pixdim": [1.6, 1.5, 2.6], "mode": "bilinear"}

@@ -72,7 +72,8 @@ def test_what_does_not_belong_is_reconstructed_worst(a_trained_coder, smooth_vol
 
 def test_a_denoiser_takes_it_along(a_trained_coder, smooth_volumes, tmp_path):
     """The way of the shipped bundles: a configuration and weights beside the denoiser's own."""
-    from small_bundles import denoiser, write_bundle
+    from small_bundles import write_bundle
+    from small_restorers import denoiser
 
     coder, _ = a_trained_coder
     root = write_bundle(tmp_path / "both", denoiser())

