@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export QT_QPA_PLATFORM ?= offscreen
 export PYTHONPATH :=
+# Bytecode beside the scripts of a bundle is code that nobody can read, and refused as such.
+export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: demo test lint types imports pytest bench panel-picture clean
 
