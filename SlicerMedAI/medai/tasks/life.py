@@ -57,6 +57,12 @@ class Life:
         self._working_since: float | None = None
         self._last = Progress("Preparing")
 
+    @property
+    def frames(self) -> list[tuple[Volume, ...]]:
+        """The images of every frame of a series; of any other job, those of its only one."""
+        inputs = self.job.inputs
+        return [(frame,) for frame in inputs.frames] if isinstance(inputs, Series) else [tuple(inputs)]
+
     def tell(self, note: str) -> None:
         """Say something aloud: to the log now, and in the result's provenance. Once each."""
         if note not in self.notes:

@@ -51,7 +51,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life = Life(job, report, "Classifying")
     life.at("Preparing")
     inputs = job.inputs
-    frames = [(frame,) for frame in inputs.frames] if isinstance(inputs, Series) else [tuple(inputs)]
+    frames = life.frames
     device = choose_device(parameters.device)
     models = [
         OneModel(life, choice, Ladder(choice.description.root, device, loaded, parameters, life.tell))

@@ -49,7 +49,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life = Life(job, report, "Encoding")
     life.at("Preparing")
     inputs = job.inputs
-    frames = [(frame,) for frame in inputs.frames] if isinstance(inputs, Series) else [tuple(inputs)]
+    frames = life.frames
     for warning in description.warnings(frames[0]):
         life.tell(warning)
     device = choose_device(parameters.device)

@@ -49,7 +49,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life = Life(job, report, "Explaining")
     life.at("Preparing")
     inputs = job.inputs
-    frames = [(frame,) for frame in inputs.frames] if isinstance(inputs, Series) else [tuple(inputs)]
+    frames = life.frames
     device = choose_device(parameters.device)
     model = OneModel(life, Choice(description), Ladder(description.root, device, loaded, parameters, life.tell))
     model.warn(frames[0])

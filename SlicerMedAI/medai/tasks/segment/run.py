@@ -52,9 +52,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life = Life(job, report, "Segmenting")
     life.at("Preparing")
     inputs = job.inputs
-    frames: list[tuple[Volume, ...]] = (
-        [tuple(inputs)] if not isinstance(inputs, Series) else [(f,) for f in inputs.frames]
-    )
+    frames = life.frames
     device = choose_device(parameters.device)
     models = []
     for choice in choices:
