@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from medai.bundles import configs
-from medai.bundles.labels import classes_of, input_specs, plain_text, segments_of
+from medai.bundles.labels import classes_of, conditions_of, input_specs, plain_text, segments_of
 from medai.bundles.licence import licence_of
 from medai.bundles.operating_points import OperatingPoint, operating_points_of
 from medai.bundles.purpose import task_of, tasks_of
@@ -126,6 +126,8 @@ class Description:
         What a model for classification or detection tells apart, in the order of its scores.
     operating_points : tuple of OperatingPoint
         From which probability on a finding counts; empty when the metadata does not say.
+    conditions : tuple of str
+        What the images that a generator makes can be asked to show.
     licence, citation, authors, copyright : str
         Terms of use and credit.
     size_bytes : int
@@ -154,6 +156,7 @@ class Description:
     segments: tuple[Segment, ...] = ()
     classes: tuple[str, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()
+    conditions: tuple[str, ...] = ()
     licence: str = ""
     citation: str = ""
     authors: str = ""
@@ -292,6 +295,7 @@ def describe(root: Path | str) -> Description:
         segments=segments_of(meta),
         classes=classes_of(meta),
         operating_points=operating_points_of(meta, classes_of(meta)),
+        conditions=conditions_of(meta),
         licence=licence_of(root, meta),
         citation=_text(own.get("citation")) or _text(meta.get("references")) or _text(meta.get("citation")),
         authors=_text(meta.get("authors")),

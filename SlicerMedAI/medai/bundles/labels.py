@@ -53,6 +53,13 @@ def classes_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(names.items()))
 
 
+def conditions_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the images of a generator can be asked to show, in the order of its code; empty when it cannot be asked."""
+    own = metadata.get("medai")
+    listed = own.get("conditions") if isinstance(own, Mapping) else None
+    return tuple(plain_text(name) for name in listed[:_MOST_SEGMENTS]) if isinstance(listed, list) else ()
+
+
 def output_spec(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     """Format of the main output: ``pred`` when there is one, else the first."""
     return _main(metadata, "outputs", "pred")

@@ -281,6 +281,21 @@ class Pipeline:
         finally:
             self._saved.clear()
 
+    def images(self, data: Data, name: str) -> dict[str, Volume]:
+        """As `image`, and all else that the bundle would have saved, by the keys it has there; the image's is "pred".
+
+        Parameters
+        ----------
+        data, name
+            As for `image`.
+        """
+        try:
+            main = self._last_saved(self._finished(data))
+            others = {saved.key: saved for saved in self._saved if saved is not main}
+            return {key: to_volume(saved, name) for key, saved in ({PRED: main} | others).items()}
+        finally:
+            self._saved.clear()
+
     def image_key(self, data: Mapping[Any, Any]) -> str:
         """Key of the network's input in a preprocessed batch or sample."""
         return "image" if "image" in data or not self.keys else self.keys[0]

@@ -1,0 +1,1 @@
+"""Make images of random numbers with a MONAI bundle. What imports torch is in `run` and `sampling`."""
