@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date as Date  # noqa: N812 - `Volume.date` hides the name inside the class
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from medai.errors import GeometryError, InputError
 
 Affine = NDArray[np.float64]
+
+_DAYS = {"d": 1.0, "day": 1.0, "w": 7.0, "week": 7.0, "month": 365.25 / 12, "y": 365.25, "yr": 365.25, "year": 365.25}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,8 @@ class Volume:
         Where it came from (MRML node ID, file path, SeriesInstanceUID); provenance only.
     notes : tuple of str
         What a person should know of the way it was stored; a result on the image repeats it.
+    date : datetime.date or None
+        Day on which it was acquired, when that is known.
 
     Raises
     ------
@@ -52,6 +57,7 @@ class Volume:
     modality: str = ""
     id: str = ""
     notes: tuple[str, ...] = ()
+    date: Date | None = None
 
     def __post_init__(self) -> None:
         if self.array.ndim not in (3, 4) or self.array.size == 0:
@@ -122,7 +128,7 @@ class Volume:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """A sequence of images of one patient: time frames of one scan, or visits.
+    """A sequence of images of one patient: time frames of one scan, or visits (see `medai.visits`).
 
     Parameters
     ----------
@@ -131,7 +137,7 @@ class Series:
     index : sequence of float
         One value per frame, increasing.
     unit : str
-        Unit of `index` (``"s"``, ``"ms"``, ``"year"``, ``""`` for a plain count).
+        Unit of `index` (``"s"``, ``"ms"``, ``"days"``, ``"year"``, ``""`` for a plain count).
     name : str
         What a person calls the series.
     """
@@ -154,6 +160,21 @@ class Series:
                 "Load the sequence again.",
             )
         object.__setattr__(self, "index", index)
+
+    @property
+    def dates(self) -> tuple[Date | None, ...]:
+        """Day on which each frame was acquired, None where it is not known."""
+        return tuple(frame.date for frame in self.frames)
+
+    @property
+    def days(self) -> tuple[float, ...]:
+        """Days from the first frame to each: of their dates, or of an index in days to years; else nothing."""
+        known = [date.toordinal() for date in self.dates if date is not None]
+        if len(known) == len(self.frames):
+            return tuple(float(day - known[0]) for day in known)
+        unit = self.unit.strip().lower()
+        each = _DAYS.get(unit) or _DAYS.get(unit.removesuffix("s"))
+        return tuple((value - self.index[0]) * each for value in self.index) if each else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,4 +262,4 @@ def crop(volume: Volume, block: tuple[slice, slice, slice]) -> Volume:
     k, j, i = block
     affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ np.array([i.start, j.start, k.start], dtype=np.float64)
-    return Volume(volume.array[block], affine, volume.name, volume.modality, volume.id, volume.notes)
+    return Volume(volume.array[block], affine, volume.name, volume.modality, volume.id, volume.notes, volume.date)

@@ -46,10 +46,13 @@ def read_dicom(path: Path, series: str | int | None = None) -> Volume | Series:
     grid = grid_of([one for file in chosen.files for one in slices_of(file, _dataset(file, pixels=False))], name)
     frames = _fill(grid)
     if len(frames) == 1:
-        return Volume(frames[0], grid.affine, name, chosen.modality, chosen.uid)
+        return Volume(frames[0], grid.affine, name, chosen.modality, chosen.uid, date=chosen.date)
     index = _times(grid)
     return Series(
-        tuple(Volume(frame, grid.affine, f"{name} {n}", chosen.modality, chosen.uid) for n, frame in enumerate(frames)),
+        tuple(
+            Volume(frame, grid.affine, f"{name} {n}", chosen.modality, chosen.uid, date=chosen.date)
+            for n, frame in enumerate(frames)
+        ),
         index,
         "s" if index else "",
         name,

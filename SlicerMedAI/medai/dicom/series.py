@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from medai.dicom.dates import TAGS, acquired
 from medai.dicom.deflated import check_deflated
 from medai.errors import InputError, ReadError
 
@@ -15,6 +17,7 @@ _NO_IMAGE = {"SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "DOC", "RE
 _TAGS = [
     "SOPClassUID",
     "SOPInstanceUID",
+    "StudyInstanceUID",
     "SeriesInstanceUID",
     "SeriesDescription",
     "ProtocolName",
@@ -23,6 +26,7 @@ _TAGS = [
     "Rows",
     "Columns",
     "NumberOfFrames",
+    *TAGS,
 ]
 
 
@@ -44,6 +48,10 @@ class DicomSeries:
         Images (files times frames), rows and columns of the first.
     files : tuple of Path
         In the order of their names.
+    date : datetime.date or None
+        Day of acquisition of its first image, see `medai.dicom.dates`.
+    study : str
+        StudyInstanceUID (0020,000D).
     """
 
     uid: str
@@ -52,6 +60,8 @@ class DicomSeries:
     modality: str
     shape: tuple[int, int, int]
     files: tuple[Path, ...]
+    date: date | None = None
+    study: str = ""
 
     def __str__(self) -> str:
         images, rows, columns = self.shape
@@ -181,6 +191,7 @@ def _summary(uid: str, members: list[tuple[Path, Any]]) -> DicomSeries:
     first = members[0][1]
     images = sum(int(header.get("NumberOfFrames") or 1) for _, header in members)
     number = first.get("SeriesNumber")
+    days = [day for day in (acquired(header) for _, header in members) if day]  # of a night, the evening's
     return DicomSeries(
         uid=uid,
         description=str(first.get("SeriesDescription") or first.get("ProtocolName") or "").strip(),
@@ -188,4 +199,6 @@ def _summary(uid: str, members: list[tuple[Path, Any]]) -> DicomSeries:
         modality=str(first.get("Modality") or ""),
         shape=(images, int(first.Rows), int(first.Columns)),
         files=tuple(file for file, _ in members),
+        date=min(days, default=None),
+        study=str(first.get("StudyInstanceUID") or ""),
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import numpy as np
 from medai.errors import GeometryError, InputError
 from medai.mrml.transforms import node_to_world
 from medai.mrml.volumes import volume_in_sequence
+from medai.visits import as_date
 from medai.volume import Affine, Series
 
 
@@ -24,8 +28,9 @@ def series_from_node(node: Any) -> Series:
     Returns
     -------
     Series
-        In the sequence's order, with its index values and their unit. A parent transform of the volume that a browser
-        shows (its proxy) applies to every frame.
+        In the sequence's order, with its index values and their unit; where all of these are dates (``2024-03-31``),
+        they become the frames' dates. A parent transform of the volume that a browser shows (its proxy) applies to
+        every frame.
 
     Raises
     ------
@@ -58,11 +63,25 @@ def series_from_node(node: Any) -> Series:
         for n in range(count)
     )
     texts = [sequence.GetNthIndexValue(n) for n in range(count)]
+    if days := _days(texts, sequence.GetIndexUnit() or ""):
+        frames = tuple(replace(frame, date=day) for frame, day in zip(frames, days, strict=True))
+        since = tuple(float(day.toordinal() - days[0].toordinal()) for day in days)
+        return Series(frames, since, "days", name, sequence.GetID() or "")
     index: tuple[float, ...] = ()
     with contextlib.suppress(ValueError):  # names ("baseline", "follow-up") instead of numbers: the frames are counted
         index = tuple(float(text) for text in texts)
     unit = (sequence.GetIndexUnit() or "") if index else ""
     return Series(frames, index, unit, name, sequence.GetID() or "")
+
+
+def _days(texts: Sequence[str], unit: str) -> tuple[date, ...]:
+    """Index values as dates; nothing when one of them is none. Plain numbers are dates only where they have no unit."""
+    if unit and any(text.isdecimal() for text in texts):
+        return ()
+    try:
+        return tuple(as_date(text) for text in texts)
+    except InputError:
+        return ()
 
 
 def sequence_of(node: Any) -> Any:

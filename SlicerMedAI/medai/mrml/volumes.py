@@ -12,6 +12,7 @@ from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from medai.errors import InputError
+from medai.mrml.dates import date_of_node
 from medai.mrml.transforms import array_from_matrix, matrix_from_array, node_to_world
 from medai.volume import Affine, Volume
 
@@ -35,7 +36,8 @@ def volume_from_node(node: Any) -> Volume:
         node (call ``slicer.util.arrayFromVolumeModified`` for the views to notice). The array keeps that memory
         alive even when the node is deleted or given another image, but then it no longer is the node's.
         `Volume.affine` maps (i, j, k) to world RAS in mm. `Volume.id` is the node ID; `Volume.modality` comes from
-        the attribute ``DICOM.Modality`` of the node or of its subject hierarchy item.
+        the attribute ``DICOM.Modality`` of the node or of its subject hierarchy item, `Volume.date` from where
+        `medai.mrml.dates` looks for it.
 
     Raises
     ------
@@ -73,7 +75,8 @@ def _volume(node: Any, to_world: Affine, *, modality: str, identifier: str = "")
             f"The image '{name}' is empty.", "It holds no voxels.", "Load the image again, or choose another one."
         )
     array = voxels(scalars, image.GetDimensions(), name)
-    return Volume(array, to_world @ own_affine(node), name, modality, identifier or (node.GetID() or ""))
+    identifier = identifier or (node.GetID() or "")
+    return Volume(array, to_world @ own_affine(node), name, modality, identifier, date=date_of_node(node))
 
 
 def own_affine(node: Any) -> Affine:

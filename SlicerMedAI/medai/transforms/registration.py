@@ -15,6 +15,8 @@ from monai.data.utils import to_affine_nd
 from monai.transforms import SpatialResample
 from numpy.typing import NDArray
 
+from medai.volume import Volume
+
 _SEED = 20_240_601
 _SAMPLES = 20_000
 _LARGEST = 128
@@ -42,6 +44,16 @@ def rigid(fixed: MetaTensor, moving: MetaTensor) -> NDArray[np.float64]:
     images = _on_axes(fixed), _on_axes(moving)
     with _one_thread():
         return _registered(*images)
+
+
+def rigid_between(fixed: Volume, moving: Volume) -> NDArray[np.float64]:
+    """`rigid` for scalar Volumes."""
+    return rigid(_tensor(fixed), _tensor(moving))
+
+
+def _tensor(volume: Volume) -> MetaTensor:
+    values = torch.from_numpy(np.asarray(volume.array, dtype=np.float32).T[np.newaxis].copy())
+    return MetaTensor(values, affine=torch.from_numpy(volume.affine.copy()))
 
 
 def _registered(*images: sitk.Image) -> NDArray[np.float64]:
