@@ -153,6 +153,7 @@ def evaluate(
     worker: Worker | None = None,
     on_progress: OnProgress | None = None,
     in_process: bool = False,
+    **choices: Any,
 ) -> Result:
     """Measure how good a model is on cases with references.
 
@@ -165,9 +166,12 @@ def evaluate(
     output : path
         Folder that gets ``cases.csv``, ``summary.json`` and ``report.html``.
     split : str
-        ``"training"``, ``"validation"`` or ``"test"``; ``""`` for all cases.
+        ``"training"``, ``"validation"`` or ``"test"``; ``""`` for all cases. For a model that makes images, what it did
+        not learn from; it is compared with the part for training as well.
     device, worker, on_progress, in_process
         As for `medai.segment`.
+    **choices
+        For models that make images, of `medai.training.request.EvaluationRequest`: ``count``, ``seed``.
 
     Returns
     -------
@@ -196,6 +200,7 @@ def evaluate(
             "Choose another part, or leave it out for all cases.",
         )
     given = {"data": listed, "split": split, "folder": Path(output).expanduser().absolute(), "device": device}
+    given |= choices
     EvaluationRequest.of(given)
     return run(Job("evaluate", library.find(model), (), given), worker, on_progress, in_process=in_process)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,10 @@ def command(
     data_root: Annotated[
         Path | None, typer.Option("--data-root", metavar="FOLDER", help="What the paths in a data list start from.")
     ] = None,
+    count: Annotated[
+        int, typer.Option(min=0, help="Images that a generator makes; as many as it learned from by default.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of a generator's images.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the scores.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
@@ -38,7 +42,8 @@ def command(
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(model)
             listed = read_data(data, kind, data_root)
-            result = evaluate(model, listed, target, split=split, device=device, on_progress=listener)
+            chosen: dict[str, Any] = {"split": split, "count": count, "seed": seed, "device": device}
+            result = evaluate(model, listed, target, on_progress=listener, **chosen)
         if as_json:
             record = {"output": str(target), "scores": rows(result.table)}
             output().print(json.dumps({**record, "provenance": result.provenance.attributes()}, default=str))

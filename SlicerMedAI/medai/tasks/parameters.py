@@ -167,11 +167,11 @@ def fraction(name: str, value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def count(name: str, value: object) -> int:
-    """A whole number, 1 or more."""
+def count(name: str, value: object, least: int = 1) -> int:
+    """A whole number, 1 or more unless told otherwise."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not (whole and int(value) >= 1):  # type: ignore[call-overload]  # an Integral
-        raise wrong(name, value, "It is a whole number, 1 or more")
+    if not (whole and int(value) >= least):  # type: ignore[call-overload]  # an Integral
+        raise wrong(name, value, f"It is a whole number, {least} or more")
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from medai.training.evaluation.run import Kind
 from medai.training.judge_boxes import detected
 from medai.training.judge_codes import encoded
 from medai.training.judge_images import denoised
+from medai.training.judge_synthesis import generated
 from medai.training.request import EvaluationRequest
 from medai.volume import Volume
 
@@ -43,6 +44,15 @@ if TYPE_CHECKING:
 STAGE = "Evaluating"
 _SURE = 0.5
 _Next = Callable[[int], None]
+_REFERENCES = {
+    "segment": "label",
+    "classify": "label",
+    "detect": "box",
+    "denoise": "image",
+    "encode": "image",
+    "synthesize": "image",
+}
+"""What a case must have for a model of a task to be judged by it."""
 
 
 def evaluate_job(job: Job, report: Report, loaded: LoadedModels) -> Result:
@@ -64,10 +74,14 @@ def evaluate_job(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life = Life(job, report, STAGE)
     device = choose_device(request.device)
     life.tell(device.reason)
-    data = request.data.part(request.split) if request.split else request.data
-    found = judge(Path(job.bundle), data, report, loaded, device=device.name, split=request.split)
+    description = describe(Path(job.bundle))
+    # A generator is compared with the images that it learned from, too.
+    whole = not request.split or description.task == "synthesize"
+    data = request.data if whole else request.data.part(request.split)
+    choices: dict[str, Any] = {"count": request.count, "seed": request.seed}
+    found = judge(Path(job.bundle), data, report, loaded, device=device.name, split=request.split, **choices)
     found.write(request.folder)
-    provenance = life.provenance([describe(Path(job.bundle))], request, device)
+    provenance = life.provenance([description], request, device)
     return Result((scores(found), found.table), provenance)
 
 
@@ -87,6 +101,8 @@ def judge(
     device: str = "cpu",
     split: str = "",
     backend: str = "auto",
+    count: int = 0,
+    seed: int = 0,
 ) -> Evaluation:
     """Scores of a model with their intervals.
 
@@ -106,6 +122,8 @@ def judge(
         What part of the data it is, for the report.
     backend : str
         Of a segmentation, see `medai.segment`.
+    count, seed : int
+        Of a generator's images, see `medai.training.judge_synthesis.generated`.
 
     Raises
     ------
@@ -114,12 +132,12 @@ def judge(
     """
     description = describe(root)
     task = description.task
-    key = {"segment": "label", "classify": "label", "detect": "box", "denoise": "image", "encode": "image"}.get(task)
+    key = _REFERENCES.get(task)
     if key is None:
         raise InputError(
             f"The model '{description.name}' cannot be evaluated.",
             f"There is no evaluation for its task ({task}).",
-            "Choose a model that segments, classifies, detects, denoises or encodes.",
+            f"Choose a model of another task: {', '.join(_REFERENCES)}.",
         )
     data = boxed(data, report) if task == "detect" else data
     usable = data.where(lambda item: key in item.files or item.values.get(key) is not None)
@@ -136,6 +154,8 @@ def judge(
     about = About(
         f"{description.title}: evaluation", f"{description.name} {description.version}", data.name, split or "all cases"
     )
+    if task == "synthesize":
+        return generated(root, usable, report, loaded, device=device, about=about, held=split, count=count, seed=seed)
     if task == "segment":
         labels = _values(data, description)
         cases = _segmented(root, usable, at, loaded, {"device": device, "backend": backend})
@@ -149,9 +169,15 @@ def judge(
         kind: Kind = "denoise" if task == "denoise" else "encode"
         return evaluate(kind, restored(root, usable, at, loaded, device), about=about)
     judged = _classified(root, usable, at, loaded, device)
+    return _classification(judged, description, about, multi_label=usable.multi_label)
+
+
+def _classification(
+    judged: Iterator[ClassificationCase], description: Description, about: About, *, multi_label: bool
+) -> Evaluation:
     classes, points = description.classes, description.operating_points
     told = about if not points else replace(about, notes=(f"Positive is {'; '.join(map(str, points))}.",))
-    if usable.multi_label:
+    if multi_label:
         by_name = {point.name: point.threshold for point in points}
         thresholds = tuple(by_name.get(name, 0.5) for name in classes)
         asked = classes if len(classes) > 1 else (f"no {classes[0]}", *classes)

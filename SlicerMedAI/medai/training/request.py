@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medai.errors import InputError
 from medai.tasks.parameters import TaskParameters, names, one_of, wrong
+from medai.tasks.parameters import count as whole_number
 from medai.training.data import DataList
 from medai.training.parameters import TrainingParameters
 
@@ -97,12 +98,24 @@ class EvaluationRequest(TaskParameters):
         Which part of them: ``"training"``, ``"validation"``, ``"test"``, or ``""`` for all.
     folder : Path
         Where the report goes.
+    count : int
+        Of a generator's images; 0 for as many as there are real images that it learned from.
+    seed : int
+        Of a generator's images.
     """
 
     data: DataList = field(default_factory=lambda: DataList(()))
     split: str = ""
     folder: Path = Path("evaluation")
+    count: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("count", "seed"):
+            self._checked(name, whole_number(name, getattr(self, name), least=0))
 
     def as_text(self) -> dict[str, str]:
         """What was chosen, by name."""
-        return {"device": self.device, "data": self.data.name, "split": self.split or "all cases"}
+        chosen = {"device": self.device, "data": self.data.name, "split": self.split or "all cases"}
+        return chosen | {name: str(value) for name in ("count", "seed") if (value := getattr(self, name))}

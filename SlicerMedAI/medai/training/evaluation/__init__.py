@@ -12,6 +12,7 @@ from medai.training.evaluation.cases import (
     DetectionCase,
     RestorationCase,
     SegmentationCase,
+    SynthesisCase,
 )
 from medai.training.evaluation.findings import Options
 from medai.training.evaluation.run import Evaluation, evaluate
@@ -32,6 +33,7 @@ __all__ = [
     "RestorationCase",
     "SegmentationCase",
     "Summary",
+    "SynthesisCase",
     "Undefined",
     "evaluate",
     "interval",

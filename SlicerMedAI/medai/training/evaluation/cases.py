@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -111,7 +112,26 @@ class RestorationCase(Case):
     mask: NDArray[np.bool_] | None = field(default=None, repr=False)
 
 
-AnyCase = ClassificationCase | SegmentationCase | DetectionCase | RestorationCase
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SynthesisCase(Case):
+    """A real image or a synthetic one, all of one size with one channel, their values from 0 to 1.
+
+    Parameters
+    ----------
+    origin : str
+        ``"synthetic"``; ``"training"`` of those that the generator learned from; ``"held back"`` of other real ones.
+    features : ndarray, shape (F,)
+        What the Fréchet distance compares.
+    traits : ndarray, shape (T,)
+        What a classifier may tell real and synthetic images by.
+    """
+
+    origin: Literal["synthetic", "training", "held back"]
+    features: NDArray[np.float64] = field(repr=False)
+    traits: NDArray[np.float64] = field(repr=False)
+
+
+AnyCase = ClassificationCase | SegmentationCase | DetectionCase | RestorationCase | SynthesisCase
 
 
 def table_of(rows: list[Row]) -> Table:

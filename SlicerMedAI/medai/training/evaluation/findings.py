@@ -16,6 +16,7 @@ from medai.training.evaluation.cases import AnyCase, Case, Row
 from medai.training.evaluation.detection import IOU_THRESHOLDS, Matches
 from medai.training.evaluation.summary import Estimate
 from medai.training.evaluation.undefined import Undefined
+from medai.volume import Volume
 
 Floats = NDArray[np.float64]
 
@@ -150,7 +151,26 @@ class RestorationDetails:
     has_degraded: bool
 
 
-Details = ClassificationDetails | SegmentationDetails | DetectionDetails | RestorationDetails
+@dataclass(frozen=True, eq=False)
+class SynthesisDetails:
+    """Some synthetic and some real images to look at, and what the plots need.
+
+    Parameters
+    ----------
+    made, real : tuple of Volume
+    distances : mapping of str to ndarray
+        To the nearest training image, by where the images come from.
+    frechet : mapping of str to Interval
+        As `medai.training.evaluation.synthesis.frechet_with_floor` gives it.
+    """
+
+    made: tuple[Volume, ...]
+    real: tuple[Volume, ...]
+    distances: Mapping[str, Floats]
+    frechet: Mapping[str, Interval]
+
+
+Details = ClassificationDetails | SegmentationDetails | DetectionDetails | RestorationDetails | SynthesisDetails
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from medai.training.evaluation.cases import AnyCase, Row, table_of
 from medai.training.evaluation.findings import Details, Findings, Options, Worst
 from medai.training.evaluation.summary import About, Summary, write_summary
 
-Kind = Literal["classify", "segment", "detect", "denoise", "encode", "synthesize"]
+Kind = Literal["classify", "segment", "detect", "denoise", "encode", "translate", "synthesize"]
 Labels = Mapping[str, int] | Sequence[str]
 
 CASES_FILE, SUMMARY_FILE, REPORT_FILE = "cases.csv", "summary.json", "report.html"
@@ -100,7 +100,7 @@ def evaluate(
     Parameters
     ----------
     kind : str
-        ``"classify"``, ``"segment"``, ``"detect"``, ``"denoise"``, ``"encode"`` or
+        ``"classify"``, ``"segment"``, ``"detect"``, ``"denoise"``, ``"encode"``, ``"translate"`` or
         ``"synthesize"``.
     cases : iterable of Case
         Of that kind; may be a generator, of whose images only those of the worst cases are kept.
@@ -147,7 +147,8 @@ def _findings(kind: str, cases: Iterable[Any], labels: Labels, options: Options)
         "detect": lambda: _detect(cases, options),
         "denoise": lambda: _restore(cases, options),
         "encode": lambda: _restore(cases, options),
-        "synthesize": lambda: _restore(cases, options),
+        "translate": lambda: _restore(cases, options),
+        "synthesize": lambda: _synthesize(cases, options),
     }
     if kind not in kinds:
         raise InputError(
@@ -181,6 +182,12 @@ def _restore(cases: Iterable[Any], options: Options) -> Findings:
     from medai.training.evaluation.kinds.restore import restoration_findings
 
     return restoration_findings(cases, options)
+
+
+def _synthesize(cases: Iterable[Any], options: Options) -> Findings:
+    from medai.training.evaluation.kinds.synthesize import synthesis_findings
+
+    return synthesis_findings(cases, options)
 
 
 def _write_text(file: Path, text: str) -> None:

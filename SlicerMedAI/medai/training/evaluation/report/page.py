@@ -9,7 +9,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from medai.training.evaluation.cases import Row
-from medai.training.evaluation.findings import Details, DetectionDetails, RestorationDetails, SegmentationDetails, Worst
+from medai.training.evaluation.findings import (
+    Details,
+    DetectionDetails,
+    RestorationDetails,
+    SegmentationDetails,
+    SynthesisDetails,
+    Worst,
+)
 from medai.training.evaluation.report import words
 from medai.training.evaluation.report.pictures import case_picture
 from medai.training.evaluation.report.plots import plots
@@ -22,6 +29,7 @@ _KINDS = {
     "detect": "Detection",
     "denoise": "Denoising",
     "encode": "Encoding",
+    "translate": "Translation",
     "synthesize": "Synthesis",
 }
 
@@ -51,7 +59,8 @@ def page(summary: Summary, rows: Sequence[Row], details: Details, worst: Sequenc
         notes=[*about.notes, *summary.notes],
         plots=plots(summary, rows, details),
         worst=[(one, case_picture(one, details)) for one in worst],
-        wide=isinstance(details, RestorationDetails),
+        ranked="The closest pairs" if isinstance(details, SynthesisDetails) else "The worst cases",
+        wide=isinstance(details, RestorationDetails | SynthesisDetails),
         contours=isinstance(details, SegmentationDetails | DetectionDetails),
         confidence=f"{100 * summary.how.confidence:g}",
         how=summary.how,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medai.training.evaluation.boxes import BoxArray
 from medai.training.evaluation.cases import AnyCase, DetectionCase, RestorationCase, SegmentationCase
-from medai.training.evaluation.findings import Details, DetectionDetails, SegmentationDetails, Worst
+from medai.training.evaluation.findings import Details, DetectionDetails, SegmentationDetails, SynthesisDetails, Worst
 from medai.training.evaluation.kinds.detect import confident
 from medai.training.evaluation.kinds.segment import structure_mask
 from medai.training.evaluation.report import drawing
@@ -18,6 +18,7 @@ from medai.training.evaluation.report.slices import View, fullest, grey
 from medai.volume import Volume
 
 Mask = NDArray[np.bool_]
+_RESTORED, _PAIR = ("Model", "Reference"), ("Synthetic", "Nearest real")
 
 
 def case_picture(worst: Worst, details: Details) -> Picture | None:
@@ -27,7 +28,7 @@ def case_picture(worst: Worst, details: Details) -> Picture | None:
     if isinstance(case, SegmentationCase) and isinstance(details, SegmentationDetails):
         figure = _segmentation(case, details)
     elif isinstance(case, RestorationCase):
-        figure = _restoration(case)
+        figure = _restoration(case, _PAIR if isinstance(details, SynthesisDetails) else _RESTORED)
     elif isinstance(case, DetectionCase) and isinstance(details, DetectionDetails) and case.image is not None:
         figure = _detection(case, case.image, details)
     elif case.image is not None:
@@ -141,7 +142,7 @@ def _voxels(case: DetectionCase, box: BoxArray, image: Volume) -> Mask:
     return mask
 
 
-def _restoration(case: RestorationCase) -> bytes | None:
+def _restoration(case: RestorationCase, names: tuple[str, str]) -> bytes | None:
     if case.reference.channels > 1:
         return None
     view = View(case.reference.affine, case.reference.shape)
@@ -150,7 +151,8 @@ def _restoration(case: RestorationCase) -> bytes | None:
     shown = fullest(restored - reference)
     window = case.data_range or tuple(np.percentile(reference[shown], (0.5, 99.5)))
     low, high = float(window[0]), float(window[1])
-    panels = [("Model", grey(restored[shown], (low, high))), ("Reference", grey(reference[shown], (low, high)))]
+    shades = (grey(restored[shown], (low, high)), grey(reference[shown], (low, high)))
+    panels = list(zip(names, shades, strict=True))
     if case.degraded is not None:
         panels.insert(0, ("Before", grey(view.stack(case.degraded.array)[shown], (low, high))))
     error = np.abs(restored[shown] - reference[shown])

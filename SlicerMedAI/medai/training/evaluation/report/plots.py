@@ -16,11 +16,13 @@ from medai.training.evaluation.findings import (
     DetectionDetails,
     RestorationDetails,
     SegmentationDetails,
+    SynthesisDetails,
 )
 from medai.training.evaluation.froc import RATES, froc_curve
 from medai.training.evaluation.report import drawing
 from medai.training.evaluation.report.class_plots import classification_plots
 from medai.training.evaluation.report.drawing import Picture
+from medai.training.evaluation.report.synthesis_plots import synthesis_plots
 from medai.training.evaluation.summary import Summary
 
 Floats = NDArray[np.float64]
@@ -34,6 +36,8 @@ def plots(summary: Summary, rows: Sequence[Row], details: Details) -> list[Pictu
         return _segmentation(list(rows), list(details.labels))
     if isinstance(details, DetectionDetails):
         return _detection(details)
+    if isinstance(details, SynthesisDetails):
+        return [*synthesis_plots(details), *_chances(list(rows), details)]
     return _restoration(list(rows), details)
 
 
@@ -163,6 +167,26 @@ def _restoration(rows: list[Row], details: RestorationDetails) -> list[Picture]:
         groups["after"] = numbers(rows, column)
         pictures.append(_boxes(groups, axis, title, "Each dot is an image; higher is better."))
     return [picture for picture in pictures if picture]
+
+
+def _chances(rows: list[Row], details: SynthesisDetails) -> list[Picture]:
+    made = {name: numbers(rows, "probability_synthetic", {"origin": name}) for name in details.distances}
+    found = [
+        _boxes(
+            dict(details.distances),
+            "Distance",
+            "Distance to the nearest training image",
+            "Each dot is an image. Synthetic images much nearer than real ones that were held back would be copies.",
+        ),
+        _boxes(
+            made,
+            "Probability to be synthetic",
+            "Told apart",
+            "What a classifier says that has not seen the image; where both look the same, it cannot tell.",
+            limits=(-0.02, 1.02),
+        ),
+    ]
+    return [picture for picture in found if picture]
 
 
 def _boxes(

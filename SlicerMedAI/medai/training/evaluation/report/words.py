@@ -39,6 +39,28 @@ NAMES: dict[str, tuple[str, str]] = {
     "ssim_gain": ("SSIM gain", "SSIM after minus before the model."),
     "psnr_before_db": ("PSNR before", "Of the image that the model was given."),
     "ssim_before": ("SSIM before", "Of the image that the model was given."),
+    "fid": (
+        "Fréchet distance (FID)",
+        "How far the features of synthetic images are from those of as many real ones; compare it with the next.",
+    ),
+    "fid_real": ("FID of real images", "Of one half of the real images to the other: as low as FID can be here."),
+    "ms_ssim": (
+        "MS-SSIM of pairs",
+        "How like two synthetic images are, 1 being equal; above that of real pairs, the generator repeats itself.",
+    ),
+    "ms_ssim_real": ("MS-SSIM of real pairs", "How like two real images are."),
+    "nearest_ratio": (
+        "Nearest-neighbour ratio",
+        "Median distance of synthetic images to the nearest training image, over that of held-back real ones.",
+    ),
+    "copies": (
+        "Suspected copies",
+        "Share of synthetic images less than half as far from a training image as nearly all held-back ones.",
+    ),
+    "auroc_synthetic": (
+        "Real or synthetic, AUROC",
+        "Of a cross-validated classifier that tells synthetic from real; 0.5 is a guess, 1 is always right.",
+    ),
 }
 
 HEADLINES = (
@@ -55,6 +77,10 @@ HEADLINES = (
     "psnr_db",
     "ssim",
     "psnr_gain_db",
+    "fid",
+    "ms_ssim",
+    "nearest_ratio",
+    "auroc_synthetic",
 )
 """The figures at the top of the page, as far as there are."""
 
