@@ -12,6 +12,7 @@ from medai.engine.resample import resample_whole
 from medai.errors import GeometryError, InputError, NothingToSeeError
 from medai.result import Table
 from medai.tasks.forecast.foreground import foreground, places, shared_information
+from medai.tasks.forecast.morphology import Mask
 from medai.tasks.forecast.motion import Motion, mean_pose
 from medai.volume import Affine, Series, Volume, apply_affine
 
@@ -60,11 +61,11 @@ class Aligned:
         return Table(columns, "motion between visits")
 
 
-def _unheard(done: int, total: int) -> None:
+def ignored(done: int, total: int) -> None:
     """For callers that do not listen."""
 
 
-def align(series: Series, step: Step = _unheard) -> Aligned:
+def align(series: Series, step: Step = ignored) -> Aligned:
     """Bring the frames of a series onto one grid, by a rigid registration of each to the last.
 
     The last visit, because it is the one that a person has before them and from which a forecast begins. The grid is
@@ -89,15 +90,43 @@ def align(series: Series, step: Step = _unheard) -> Aligned:
     for frame in series.frames:
         _check(frame)
     last = series.frames[-1]
-    points = places(last, foreground(last))
+    patient = foreground(last)
+    points = places(last, patient)
     motions = []
     for done, frame in enumerate(series.frames):
         step(done, len(series.frames))
-        motions.append(Motion(np.eye(4)) if frame is last else _motion(last, frame, points))
+        motions.append(Motion(np.eye(4)) if frame is last else _motion(last, frame, patient, points))
+    step(len(series.frames), len(series.frames))
+    return _together(series, motions, points)
+
+
+def unmoved(series: Series) -> Aligned:
+    """Frames on one grid as `align` brings them there, all taken to lie right already.
+
+    Raises
+    ------
+    InputError
+        As `align`.
+    """
+    for frame in series.frames:
+        _check(frame)
+    return _together(
+        series, [Motion(np.eye(4))] * len(series.frames), places(series.frames[-1], foreground(series.frames[-1]))
+    )
+
+
+def onto(frame: Volume, motion: Motion, grid: Volume) -> tuple[Volume, NDArray[np.bool_]]:
+    """A visit's image on a grid at the last visit's place, and which of its voxels the image covers."""
+    values, inside = resample_whole(frame, motion.matrix @ grid.affine, grid.shape)
+    return replace(frame, array=values, affine=grid.affine), inside
+
+
+def _together(series: Series, motions: Sequence[Motion], points: NDArray[np.float64]) -> Aligned:
+    """All frames on one grid."""
+    last = series.frames[-1]
     notes = tuple(
         f"{_called(frame)}: {motion.note}" for frame, motion in zip(series.frames, motions, strict=True) if motion.note
     )
-    step(len(series.frames), len(series.frames))
     still = all(motion.displacement_mm < _STILL * min(last.spacing) for motion in motions)
     if still and all(frame.same_grid(last) for frame in series.frames):
         frames = tuple(replace(frame, array=frame.array.astype(np.float32)) for frame in series.frames)
@@ -108,18 +137,12 @@ def align(series: Series, step: Step = _unheard) -> Aligned:
     return Aligned(replace(series, frames=tuple(frame for frame, _ in moved)), tuple(motions), seen, notes)
 
 
-def onto(frame: Volume, motion: Motion, grid: Volume) -> tuple[Volume, NDArray[np.bool_]]:
-    """A visit's image on a grid at the last visit's place, and which of its voxels the image covers."""
-    values, inside = resample_whole(frame, motion.matrix @ grid.affine, grid.shape)
-    return replace(frame, array=values, affine=grid.affine), inside
-
-
-def _motion(fixed: Volume, moving: Volume, points: NDArray[np.float64]) -> Motion:
+def _motion(fixed: Volume, moving: Volume, patient: Mask, points: NDArray[np.float64]) -> Motion:
     """From the last visit to another; none, with a note, when what was found is no better than that."""
     from medai.transforms.registration import rigid_between
 
     found = Motion.of(rigid_between(fixed, moving), points)
-    before, after = (shared_information(fixed, moving, matrix) for matrix in (np.eye(4), found.matrix))
+    before, after = (shared_information(fixed, moving, matrix, patient) for matrix in (np.eye(4), found.matrix))
     if max(before.shared, after.shared) < _LEAST_SHARED or max(before.overlap, after.overlap) < _LEAST_OVERLAP:
         raise GeometryError(
             f"{_called(moving)} and {_called(fixed)} could not be brought together.",

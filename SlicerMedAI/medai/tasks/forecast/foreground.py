@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.engine.resample import resample_whole
+from medai.tasks.forecast.morphology import Mask, filled, moved_edge, otsu, pieces, smoothed
 from medai.volume import Affine, Volume, apply_affine
 
 _POINTS = 200_000
 _BINS = 32
+_BRAIN_ML = (500.0, 2200.0)
+_BRIDGE_MM = 4.0  # vessels and nerves between brain and scalp are thinner than twice this
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,33 @@ class Likeness:
     overlap: float
 
 
-def foreground(volume: Volume) -> NDArray[np.bool_]:
+def foreground(volume: Volume) -> Mask:
     """Voxels that are no air, shape (K, J, I): above Otsu's threshold of the smoothed image, holes filled."""
-    import SimpleITK as sitk
-
     values = finite(volume)
     low, high = np.percentile(values, (1, 99))  # one bright implant would be all the foreground otherwise
-    image = sitk.GetImageFromArray(np.clip(values, low, high))
-    image.SetSpacing(volume.spacing)
-    smooth = sitk.SmoothingRecursiveGaussian(image, max(volume.spacing)) if min(volume.shape) >= 4 else image
-    mask = sitk.OtsuThreshold(smooth, 0, 1, 128)
-    return np.asarray(sitk.GetArrayFromImage(sitk.BinaryFillhole(mask)).astype(bool))
+    smooth = smoothed(np.clip(values, low, high), volume, max(volume.spacing))
+    return filled(smooth > otsu(smooth))
+
+
+def brain(volume: Volume) -> Mask | None:
+    """The brain of an image of a head: its bright soft tissue inside the dark skull; None where there is none.
+
+    Tissue is cut from the scalp by an erosion, and its largest piece, grown back and closed, is the brain: the spaces
+    around it are left out, which is as well, for nothing is a lesion there. Meant to tell where change can be looked
+    for, not to measure a brain.
+    """
+    values = smoothed(finite(volume), volume, 1.0)
+    values = np.minimum(values, np.percentile(values, 99.5))
+    patient = values > otsu(values)
+    if not patient.any():
+        return None
+    usual = float(np.median(values[patient]))
+    core = pieces(moved_edge(values > 0.5 * usual, volume, -_BRIDGE_MM)) == 1
+    grown = moved_edge(core, volume, _BRIDGE_MM + 1) & (values > 0.25 * usual)
+    closed = filled(moved_edge(moved_edge(grown, volume, 6.0), volume, -6.0))
+    size = closed.sum() * volume.voxel_volume_ml
+    inside = size < 0.8 * filled(patient).sum() * volume.voxel_volume_ml  # a head has more than its brain
+    return closed if inside and _BRAIN_ML[0] <= size <= _BRAIN_ML[1] else None
 
 
 def finite(volume: Volume) -> NDArray[np.float32]:
@@ -51,31 +70,29 @@ def finite(volume: Volume) -> NDArray[np.float32]:
     return values if valid.all() else np.where(valid, values, values[valid].min())
 
 
-def places(volume: Volume, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+def places(volume: Volume, mask: Mask) -> NDArray[np.float64]:
     """RAS mm of (at most about 200 000, evenly chosen) voxels of a mask, shape (N, 3)."""
     k, j, i = np.nonzero(mask)
     points = np.stack([i, j, k], axis=1)[:: max(1, len(k) // _POINTS)]
     return apply_affine(volume.affine, points.astype(np.float64))
 
 
-def shared_information(fixed: Volume, moving: Volume, matrix: Affine) -> Likeness:
-    """How like `fixed` an image is that a motion brings to it."""
+def shared_information(fixed: Volume, moving: Volume, matrix: Affine, patient: Mask) -> Likeness:
+    """How like `fixed` an image is that a motion brings to it, within the patient in `fixed`."""
     values, inside = resample_whole(moving, matrix @ fixed.affine, fixed.shape)
-    patient = foreground(fixed)
     both = patient & inside
     count = int(both.sum())
     if count < 100:
         return Likeness(0.0, 0.0)
-    joint, _, _ = np.histogram2d(_ranks(finite(fixed)[both]), _ranks(values[both]), bins=_BINS)
+    joint, _, _ = np.histogram2d(_within_percentiles(finite(fixed)[both]), _within_percentiles(values[both]), _BINS)
     joint /= count
-    one, other = joint.sum(axis=1), joint.sum(axis=0)
-    entropies = _entropy(one), _entropy(other)
-    chance = (_BINS - 1) ** 2 / (2 * count)  # Miller's bias: noise seems to share this much
+    entropies = _entropy(joint.sum(axis=1)), _entropy(joint.sum(axis=0))
+    chance = (_BINS - 1) ** 2 / (2 * count)  # by Miller's bias noise seems to share this much
     mutual = sum(entropies) - _entropy(joint.ravel()) - chance
     return Likeness(max(0.0, mutual / max(min(entropies), 1e-9)), count / max(int(patient.sum()), 1))
 
 
-def _ranks(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _within_percentiles(values: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = np.percentile(values, (1, 99))
     return np.asarray(np.clip(values, low, max(high, low + 1e-6)))
 

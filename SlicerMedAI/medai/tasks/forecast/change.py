@@ -1,0 +1,123 @@
+"""What has changed between two visits: a volume, and the lesions that came, went, grew or shrank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medai.engine.resample import resample_whole
+from medai.errors import InputError
+from medai.result import Item, Labelmap, Table
+from medai.tasks.change.parameters import ChangeParameters
+from medai.tasks.forecast.alignment import Aligned, Step, align, ignored, unmoved
+from medai.tasks.forecast.difference import Difference, difference
+from medai.tasks.forecast.foreground import brain, foreground
+from medai.tasks.forecast.lesions import Lesions, by_difference, by_masks
+from medai.tasks.forecast.morphology import Mask
+from medai.volume import Series, Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What has changed between two visits, at the place of the second.
+
+    Parameters
+    ----------
+    difference : Volume
+        After minus before, in standard deviations of unchanged tissue; 0 where no tissue was compared.
+    lesions : Labelmap
+        Segments "lesion new", "lesion grown" and so on.
+    table : Table
+        A row per lesion: kind, volume change in mL, centre in RAS mm, mean difference.
+    aligned : Aligned
+        Both images on the grid of the comparison, and how far the patient had moved.
+    notes : tuple of str
+        What a person should know.
+    """
+
+    difference: Volume
+    lesions: Labelmap
+    table: Table
+    aligned: Aligned
+    notes: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """For a Result."""
+        return self.lesions, self.difference, self.table, self.aligned.table
+
+
+def change(before: Volume, after: Volume, choices: ChangeParameters | None = None, step: Step = ignored) -> Change:
+    """Compare two visits.
+
+    Parameters
+    ----------
+    before, after : Volume
+        Scalar 3D images of one patient, of the same kind, on any grids.
+    choices : ChangeParameters, optional
+    step : callable
+        Hears of steps done and to do; may raise to cancel.
+
+    Raises
+    ------
+    MedAIError
+        When the images or masks cannot be used, or do not belong together: see `alignment.align` and
+        `difference.difference`.
+    """
+    chosen = choices or ChangeParameters()
+    pair = Series((before, after))
+    step(0, 4)
+    aligned = align(pair) if chosen.align else unmoved(pair)
+    step(1, 4)
+    old, new = aligned.series.frames
+    tissue, looked = _tissue(new, aligned, chosen.mask)
+    step(2, 4)
+    found = difference(old, new, tissue)
+    step(3, 4)
+    lesions = _lesions(found, tissue, aligned, chosen)
+    step(4, 4)
+    shown = replace(new, array=found.deviations, name=f"{after.name} difference", id="", notes=())
+    return Change(shown, lesions.labelmap(new), lesions.table, aligned, (*aligned.notes, looked))
+
+
+def _tissue(after: Volume, aligned: Aligned, mask: Volume | None) -> tuple[Mask, str]:
+    """Where to look, and how to say so."""
+    if mask is not None:
+        return (_share(mask, after.affine, after) >= 0.5) & aligned.seen, f"Compared within the mask '{mask.name}'"
+    both = replace(after, array=np.mean([np.asarray(frame.array) for frame in aligned.series.frames], axis=0))
+    found = brain(both)
+    if found is not None:
+        return found & aligned.seen, "Compared within the brain, as found by brightness"
+    return foreground(both) & aligned.seen, "Compared within all of the patient: no brain was found"
+
+
+def _lesions(found: Difference, tissue: Mask, aligned: Aligned, choices: ChangeParameters) -> Lesions:
+    grid = aligned.series.frames[-1]
+    if choices.lesions is None:
+        return by_difference(
+            found,
+            tissue,
+            grid,
+            threshold=choices.threshold,
+            smallest_mm3=choices.smallest_mm3,
+            appearance=choices.appearance,
+        )
+    before, after = (
+        _share(mask, motion.matrix @ grid.affine, grid) * aligned.seen
+        for mask, motion in zip(choices.lesions, aligned.motions, strict=True)
+    )
+    return by_masks(before, after, grid, found, smallest_mm3=choices.smallest_mm3, tolerance=choices.tolerance)
+
+
+def _share(mask: Volume, affine: NDArray[np.float64], grid: Volume) -> NDArray[np.float32]:
+    """Share of every voxel of a grid that a mask covers."""
+    if mask.channels > 1:
+        raise InputError(
+            f"The mask '{mask.name}' cannot be used.",
+            f"It has {mask.channels} values per voxel.",
+            "Choose a mask with one value per voxel, 0 outside.",
+        )
+    covered = replace(mask, array=(np.asarray(mask.array) > 0).astype(np.float32))
+    return resample_whole(covered, affine, grid.shape)[0]
