@@ -5,6 +5,7 @@ Nothing here imports torch.
 
 from medai.api.choosing import DEFAULT_MODEL, Model, models
 from medai.api.classifying import classify
+from medai.api.compressing import compress_model, export_model
 from medai.api.denoising import denoise
 from medai.api.detecting import detect
 from medai.api.encoding import encode
@@ -21,11 +22,13 @@ __all__ = [
     "Image",
     "Model",
     "classify",
+    "compress_model",
     "denoise",
     "detect",
     "encode",
     "evaluate",
     "explain",
+    "export_model",
     "is_node",
     "models",
     "prepare",

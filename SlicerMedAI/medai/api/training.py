@@ -138,7 +138,7 @@ def prepare_training(
         chosen = parameters
     for model in filter(None, (chosen.denoiser, chosen.start_from)):
         library.find(model)
-    given = {"data": _listed(data), "task": task, "parameters": chosen, **choices}
+    given = {"data": listed(data), "task": task, "parameters": chosen, **choices}
     TrainingRequest.of(given)
     return Job("train", Path(output).expanduser().absolute(), (), given)
 
@@ -191,25 +191,26 @@ def evaluate(
     from medai.training.data.item import SPLITS
     from medai.training.request import EvaluationRequest
 
-    listed = _listed(data)
-    if split and not len(listed.part(split)):
-        known = ", ".join(f"{part} ({len(listed.part(part))})" for part in SPLITS if len(listed.part(part)))
+    cases = listed(data)
+    if split and not len(cases.part(split)):
+        known = ", ".join(f"{part} ({len(cases.part(part))})" for part in SPLITS if len(cases.part(part)))
         raise InputError(
             f"There is no case for '{split}' in the data.",
             f"They have: {known}." if known else "They are not divided.",
             "Choose another part, or leave it out for all cases.",
         )
-    given = {"data": listed, "split": split, "folder": Path(output).expanduser().absolute(), "device": device}
+    given = {"data": cases, "split": split, "folder": Path(output).expanduser().absolute(), "device": device}
     given |= choices
     EvaluationRequest.of(given)
     return run(Job("evaluate", library.find(model), (), given), worker, on_progress, in_process=in_process)
 
 
-def _listed(data: Data) -> DataList:
+def listed(data: Data) -> DataList:
+    """One data list of whatever was named."""
     from medai.training.data import DataList, read_data_list, together
 
     if isinstance(data, DataList):
         return data
     if isinstance(data, (str, os.PathLike)):
         return read_data_list(Path(data).expanduser())
-    return together([_listed(each) for each in data])
+    return together([listed(each) for each in data])

@@ -126,7 +126,7 @@ def write_pins(root: Path) -> Path:
 
     Left out are hidden and cache files, and what a training or evaluation leaves in ``runs`` and ``eval``.
     """
-    lines = [f"{file_hash(root / name)}  {name}\n" for name in sorted(_all_files(root))]
+    lines = [f"{file_hash(root / name)}  {name}\n" for name in sorted(files_of(root))]
     path = root / PINS
     partial = root / f"{PINS}.part"
     try:
@@ -142,7 +142,8 @@ def write_pins(root: Path) -> Path:
     return path
 
 
-def _all_files(root: Path) -> set[str]:
+def files_of(root: Path) -> set[str]:
+    """Names of all files of a bundle but its list of hashes, hidden ones, and what trainings and evaluations leave."""
     names = set()
     for folder, folders, files in os.walk(root):
         passing = ("__pycache__", *(("runs", "eval") if Path(folder) == root else ()))

@@ -25,6 +25,7 @@ from medai.bundles.archive import bundle_in, extract, full
 from medai.bundles.description import Description, describe
 from medai.bundles.encoders import ENCODE
 from medai.bundles.integrity import check_pins, is_pinned, write_pins
+from medai.bundles.quantized import int8_of
 from medai.bundles.weights import weights_path
 from medai.errors import BundleNotFoundError, InputError, MaliciousBundleError, MedAIError, UntrustedBundleError
 
@@ -89,10 +90,11 @@ def find(name: str | Path) -> Path:
 def folders() -> tuple[Path, ...]:
     """Folders of models that exist, in the order in which they are searched."""
     named = [Path(part).expanduser() for part in os.environ.get("MEDAI_MODELS", "").split(os.pathsep) if part.strip()]
-    return tuple(dict.fromkeys(path for path in [*named, *_own_folder(), *_shipped_folders()] if path.is_dir()))
+    return tuple(dict.fromkeys(path for path in [*named, *_own_folder(), *shipped_folders()] if path.is_dir()))
 
 
-def _shipped_folders() -> list[Path]:
+def shipped_folders() -> list[Path]:
+    """Where the models that came with medai are looked for."""
     package = Path(__file__).resolve().parents[1]
     shipped = [package / "shipped_models", package.parent / "Resources" / "Models"]
     # In a checkout the package lies two levels below the repository; elsewhere that folder could be anybody's.
@@ -200,7 +202,7 @@ def described(root: Path) -> Description:
         configs.find(root, "inference")
         weights_path(root)
         # What came with medai was checked before; a list must open at once. The run checks it again.
-        if root.parent not in _shipped_folders():
+        if root.parent not in shipped_folders():
             trusting.check_config(root)
         problem = ""
     except MedAIError as error:
@@ -270,6 +272,7 @@ def _check(root: Path) -> None:
     with contextlib.suppress(UntrustedBundleError):
         trusting.check_config(root)
     load_state_dict(root)
+    int8_of(root)
     if configs.all_named(root, ENCODE):
         load_state_dict(root, stem=ENCODE)
 

@@ -22,7 +22,7 @@ from monai.engines.utils import default_prepare_batch
 from monai.transforms import Decollated, apply_transform
 from numpy.typing import NDArray
 
-from medai.bundles import memory_io
+from medai.bundles import memory_io, quantized
 from medai.bundles.explained import explained, unusable
 from medai.bundles.memory_io import Saved
 from medai.bundles.network import is_planar
@@ -107,11 +107,13 @@ class Pipeline:
         self._saves = memory_io.write_to_memory(self.postprocessing, self._saved)
         for transform in (self.preprocessing, self.postprocessing):
             without_references(transform)
-        self.notes = (
+        self.notes: tuple[str, ...] = (
             ("Labels were brought back to the image's grid by nearest neighbour, since the model would mix them.",)
             if keep_labels_whole(self.postprocessing)
             else ()
         )
+        if stem == "inference":
+            self.notes += quantized.attach(self.network, root, device)
 
     def preprocess(self, volumes: Sequence[Volume]) -> Data:
         """The bundle's own preprocessing, up to a batch of one image.

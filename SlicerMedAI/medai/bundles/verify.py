@@ -14,6 +14,7 @@ from medai.bundles.encoders import ENCODE
 from medai.bundles.integrity import check_pins
 from medai.bundles.labels import input_specs, output_spec
 from medai.bundles.licence import licence_of
+from medai.bundles.quantized import int8_of
 from medai.bundles.weights import load_state_dict, weights_path
 from medai.errors import BundleError, BundleFormatError, MedAIError, UntrustedBundleError
 
@@ -107,6 +108,7 @@ def verify(root: Path | str, run_network: bool = True) -> Report:
     checks += [pins, allowed, weights, *_other_configs(root)]
     if configs.all_named(root, ENCODE):
         checks.append(_checked("encoding", _encoding, root))
+    checks.append(_checked("8-bit form", _int8, root))
     if run_network:
         if all(check.ok for check in checks if check.essential):
             checks.append(_checked("network", _network, root))
@@ -275,6 +277,11 @@ def _encoding(root: Path) -> str:
     """The second network of a bundle."""
     trust.check_config(root, stem=ENCODE)
     return f"{weights_path(root, stem=ENCODE).name}, {len(load_state_dict(root, stem=ENCODE))} tensors"
+
+
+def _int8(root: Path) -> str:
+    form = int8_of(root)
+    return "none" if form is None else f"{(len(form.xml) + len(form.weights)) / 1e6:.1f} MB, a network and nothing else"
 
 
 def _network(root: Path) -> str:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from medai.cli import options
+from medai.cli import compressing, options
 from medai.cli.outcome import EXIT_CODES, ExitCode, errors, guarded, hushed, output
 from medai.cli.progress import Listener
 from medai.engine.backend_names import AUTO
@@ -19,7 +19,7 @@ from medai.errors import BundleError, InputError
 if TYPE_CHECKING:
     from medai.bundles.description import Description
 
-app = typer.Typer(help="List, inspect, check and import models.", no_args_is_help=True)
+app = typer.Typer(help="List, inspect, check, import, compress and export models.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Model name or bundle folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -187,6 +187,8 @@ def pin(
         output().print(f"{name} is pinned: {write_pins(root)}")
 
 
+app.command("compress")(compressing.compress)
+app.command("export")(compressing.export)
 app.info.epilog = EXIT_CODES
 
 

@@ -151,11 +151,17 @@ def _named(data: Any, labels: list[str]) -> Any:
 
 
 def _chosen(file: Path | None, settings: list[str]) -> dict[str, object]:
-    import yaml
-
     from medai.training.parameters import TrainingParameters
 
     chosen = {} if file is None else TrainingParameters.read(file).plain()
+    return {**chosen, **settings_of(settings)}
+
+
+def settings_of(settings: list[str]) -> dict[str, object]:
+    """Hyper-parameters from texts such as ``epochs=50``."""
+    import yaml
+
+    chosen: dict[str, object] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:

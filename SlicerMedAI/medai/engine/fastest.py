@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medai.bundles.quantized import in_float
 from medai.engine.backend_names import AUTO, PYTORCH
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Fastest:
         while_waiting : callable
             Called several times a second; may raise to stop.
         """
+        if self._requested == PYTORCH:
+            return in_float(self._pipeline.network)
         if self._backends is None:
             return self._pipeline.network
         by_name = self._requested != AUTO
@@ -75,7 +78,7 @@ class Fastest:
         if self._backends is None:
             from medai.engine.backends import Ready
 
-            return Ready(self._pipeline.network, PYTORCH, "PyTorch: chosen by you")
+            return Ready(in_float(self._pipeline.network), PYTORCH, "PyTorch: chosen by you")
         if self._ready is None:
             self._window = _window(self._pipeline.inferer, image)
             self._ready = self._known.get(self._key) or self._ask(begin=longest_wait_s > 0)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 IMAGE_TASKS = ("segment", "classify", "detect", "explain", "denoise", "encode")
 """What is asked of images; each has a folder here with ``Parameters``, ``check_choice`` and ``run.run``."""
-_HOMES = {"prepare": "medai.tasks.prepare", "train": "medai.training.task", "evaluate": "medai.training.task"}
+_HOMES = {"prepare": "medai.tasks.prepare"} | dict.fromkeys(
+    ("train", "evaluate", "compress", "export"), "medai.training.task"
+)
 TASKS = (*IMAGE_TASKS, *_HOMES)
 
 

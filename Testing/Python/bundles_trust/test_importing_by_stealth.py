@@ -57,7 +57,7 @@ def test_a_folder_next_door_with_the_same_beginning_is_outside(a_bundle):
 def test_nobody_takes_the_place_of_a_shipped_model_unawares(make_bundle, tmp_path, monkeypatch):
     shipped = tmp_path / "shipped"
     original = make_bundle("hippocampus", folder=shipped)
-    monkeypatch.setattr(library, "_shipped_folders", lambda: [shipped])
+    monkeypatch.setattr(library, "shipped_folders", lambda: [shipped])
     foreign = make_bundle("hippocampus", folder=tmp_path / "download", metadata={"version": "6.6.6"})
     with pytest.raises(InputError, match=r"already.*shipped.*--name.*--replace"):
         library.import_bundle(foreign)

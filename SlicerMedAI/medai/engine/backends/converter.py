@@ -38,7 +38,7 @@ _COPIES_OF_OUTPUT = 12  # libraries keep some for each form of a network that th
 
 def main() -> int:
     """Do the task named on the command line."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     faulthandler.enable()
     faulthandler.dump_traceback_later(_LONGEST_S, exit=True)  # even if native code hangs and the parent is gone
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
@@ -86,7 +86,8 @@ def convert(task: Task, key: str, cache: Cache) -> int:
         return 0 if cache.write(key, choice.to_json(), files) else LEFT_FOR_LATER
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process when the one that started it does; for a thread of its own."""
     # Held open by the parent, which never writes: it ends when the parent does, however that dies.
     with contextlib.suppress(OSError, ValueError):
         os.read(0, 1)

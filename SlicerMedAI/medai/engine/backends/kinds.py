@@ -51,5 +51,7 @@ def title(backend: str) -> str:
     """Of a backend or a form of PyTorch, for a person."""
     if backend in CONVERTERS:
         return CONVERTERS[backend].TITLE
+    if backend == "int8":
+        return "OpenVINO, 8-bit"
     details = ", ".join(part.replace("_", " ") for part in backend.split(":")[1:])
     return f"PyTorch ({details})" if details else "PyTorch"

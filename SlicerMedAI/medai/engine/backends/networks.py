@@ -10,6 +10,7 @@ from types import TracebackType
 
 import torch
 
+from medai.bundles.quantized import IN_INT8, in_float, in_int8
 from medai.engine.backend_names import AUTO
 from medai.engine.backends import choice as choices
 from medai.engine.backends import eager, identity, kinds
@@ -21,6 +22,8 @@ from medai.engine.backends.measuring import Measuring
 from medai.engine.backends.task import Task
 from medai.engine.memory import is_out_of_memory
 
+INT8 = "int8"
+"""Name of a model's own 8-bit form, with which no other is compared: it was judged when it was made."""
 _USUAL = {2: (256, 256), 3: (96, 96, 96)}
 _log = logging.getLogger("medai.engine.backends")
 
@@ -117,7 +120,9 @@ class Backends:
         plain = Ready(pipeline_network, eager.PLAIN, "PyTorch: chosen by you")
         kinds.for_request(requested)
         if requested == eager.PLAIN:
-            return plain
+            return Ready(in_float(pipeline_network), plain.name, plain.reason)
+        if in_int8(pipeline_network):
+            return Ready(pipeline_network, INT8, IN_INT8)
         roi = _window(pipeline_network, roi_size)
         if not roi:
             return _because(plain, "PyTorch: other backends are for networks with convolutions in two or three axes")

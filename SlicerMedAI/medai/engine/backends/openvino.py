@@ -16,7 +16,7 @@ from medai.engine.backend_names import OPENVINO
 from medai.engine.backends.norms import grouped_by_channels
 
 NAME, TITLE, PACKAGES = OPENVINO, "OpenVINO", ("openvino",)
-_XML, _BIN = "model.xml", "model.bin"
+XML, BIN = "model.xml", "model.bin"
 
 
 def version() -> str:
@@ -41,15 +41,25 @@ def convert(network: torch.nn.Module, example: torch.Tensor, folder: Path, *, fi
     fixed : bool
         For windows of just this shape, instead of for every batch and spatial size.
     """
-    openvino = _package()
+    model = converted(network, example, fixed=fixed)
+    if len(model.outputs) != 1:
+        raise ValueError(f"the converted model has {len(model.outputs)} outputs")
+    save(model, folder / XML)
+
+
+def converted(network: torch.nn.Module, example: torch.Tensor, *, fixed: bool) -> Any:
+    """The network as an ``openvino.Model``; for the parameters see `convert`."""
+    openvino = package()
     sizes = list(example.shape) if fixed else [-1, example.shape[1], *[-1] * (example.ndim - 2)]
     with warnings.catch_warnings(), torch.no_grad(), grouped_by_channels(network):
         warnings.simplefilter("ignore")  # sizes that tracing takes for constants show when the result is compared
-        model = openvino.convert_model(network, example_input=example, input=[openvino.PartialShape(sizes)])
-    if len(model.outputs) != 1:
-        raise ValueError(f"the converted model has {len(model.outputs)} outputs")
+        return openvino.convert_model(network, example_input=example, input=[openvino.PartialShape(sizes)])
+
+
+def save(model: Any, path: Path) -> None:
+    """Write an ``openvino.Model`` as `path` (XML) and the file of numbers beside it."""
     # Half precision would halve the file and change labels at their borders.
-    openvino.save_model(model, folder / _XML, compress_to_fp16=False)
+    package().save_model(model, path, compress_to_fp16=False)
 
 
 def load(files: Mapping[str, bytes], threads: int, window: tuple[int, ...] | None) -> OpenVINORunner:
@@ -64,19 +74,18 @@ def load(files: Mapping[str, bytes], threads: int, window: tuple[int, ...] | Non
     window : tuple of int, optional
         (C, spatial) of the windows that will come most often.
     """
-    return OpenVINORunner(files[_XML], files[_BIN], threads, window)
+    model = package().Core().read_model(files[XML], files[BIN])
+    return OpenVINORunner(model, threads, window, files[BIN])
 
 
 class OpenVINORunner:
     """A compiled model. Windows of the expected size go through a form of it that knows this size, which is a little
     faster and plans its memory ahead; other sizes through a form for all, compiled when the first comes."""
 
-    def __init__(self, xml: bytes, weights: bytes, threads: int, window: tuple[int, ...] | None) -> None:
-        openvino = _package()
-        self._openvino = openvino
-        self._core = openvino.Core()
-        self._weights = weights  # the model may refer to them
-        self._model = self._core.read_model(xml, weights)
+    def __init__(self, model: Any, threads: int, window: tuple[int, ...] | None, weights: bytes = b"") -> None:
+        self._openvino = package()
+        self._core = self._openvino.Core()
+        self._model, self._weights = model, weights  # to which the model may refer
         self._settings = {
             "INFERENCE_PRECISION_HINT": "f32",  # bfloat16, the default where the CPU has it, changes labels
             "PERFORMANCE_HINT": "LATENCY",
@@ -87,6 +96,14 @@ class OpenVINORunner:
         self._forms: dict[bool, tuple[Any, list[int] | None]] = {}
         self._lock = threading.Lock()
         self._request(expected=window is not None)
+
+    def outputs(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """All outputs, of a model that has several."""
+        with self._lock, torch.no_grad():
+            request, _ = self._request(expected=tuple(x.shape[1:]) == self._window)
+            request.set_input_tensor(self._openvino.Tensor(x.numpy(), shared_memory=True))
+            request.infer()
+            return [torch.from_numpy(found.data.copy()) for found in request.output_tensors]
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         expected = tuple(x.shape[1:]) == self._window
@@ -110,14 +127,15 @@ class OpenVINORunner:
             if expected and model.input(0).partial_shape.is_dynamic:
                 model.reshape([-1, *(self._window or ())])
             compiled = self._core.compile_model(model, "CPU", self._settings)
-            shape = compiled.output(0).partial_shape
+            shape = compiled.outputs[0].partial_shape
             known = shape.rank.is_static and len(shape) and all(size.is_static for size in list(shape)[1:])
             sizes = [size.get_length() for size in list(shape)[1:]] if known else None
             self._forms[expected] = compiled.create_infer_request(), sizes
         return self._forms[expected]
 
 
-def _package() -> Any:
+def package() -> Any:
+    """The library, which talks to nobody."""
     # OpenVINO reports its use to a statistics server when this package of its can be imported. No program that holds
     # images of patients may talk to one.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""What a person asks for when they compress or export a model. Picklable, and made without importing torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medai.errors import InputError
+from medai.tasks.parameters import TaskParameters, count, fraction, one_of, wrong, yes_or_no
+from medai.training.data import DataList
+from medai.training.parameters import TrainingParameters
+
+SUFFIXES = {"quantize": "int8", "prune": "pruned", "distill": "distilled", "decompose": "lowrank"}
+"""What the name of the new model ends with, by method."""
+METHODS = tuple(SUFFIXES)
+FORMATS = {"torchscript": "model.ts", "onnx": "model.onnx", "openvino": "model.xml"}
+"""What an export is called, by format."""
+TASKS = ("segment", "classify", "detect", "denoise", "encode")
+"""Tasks whose models can be compressed: they turn images into something that can be judged."""
+USUAL: Mapping[str, object] = {"epochs": 20, "batch_size": 4, "learning_rate": 0.0005, "ema": 0.005}
+"""Of the training that follows, where nothing else is said."""
+
+
+@dataclass(frozen=True, eq=False)
+class CompressionRequest(TaskParameters):
+    """One compression.
+
+    Parameters
+    ----------
+    method : str
+        One of `METHODS`.
+    data : DataList
+        Images to calibrate with or learn from, and cases with references to judge by. Undivided data are divided by
+        patient.
+    output : Path
+        Folder of the new bundle.
+    ratio : float
+        Of ``"prune"`` and ``"distill"``: share of the channels of every layer that goes, above 0 and below 1.
+    energy : float
+        Of ``"decompose"``: share of the squared norm of a convolution's weights that its factors keep.
+    calibration : int
+        Of ``"quantize"``: images to calibrate with.
+    tolerance : float
+        Largest fall of the task's metric, as a share of what it was, at which the model counts as good as before.
+    replace : bool
+        Put the new model in the place of the old one, unless the metric falls by more.
+    overwrite : bool
+        Remove what lies in `output`.
+    parameters : TrainingParameters
+        Of the training of a pruned, distilled or decomposed network: ``epochs``, ``batch_size``, ``patches``,
+        ``learning_rate``, ``weight_decay``, ``ema`` and ``seed`` count.
+    """
+
+    method: str = "quantize"
+    data: DataList = field(default_factory=lambda: DataList(()))
+    output: Path = Path("compressed")
+    ratio: float = 0.5
+    energy: float = 0.8
+    calibration: int = 64
+    tolerance: float = 0.01
+    replace: bool = False
+    overwrite: bool = False
+    parameters: TrainingParameters = field(default_factory=lambda: TrainingParameters.of(USUAL))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("method", self.method, METHODS)
+        self._checked("tolerance", fraction("tolerance", self.tolerance))
+        self._checked("calibration", count("calibration", self.calibration))
+        self._checked("replace", yes_or_no("replace", self.replace))
+        self._checked("ratio", fraction("ratio", self.ratio))
+        if not self.ratio:
+            raise wrong("ratio", self.ratio, "It is a number above 0 and below 1, such as 0.5")
+        energy = self.energy
+        if isinstance(energy, bool) or not isinstance(energy, (int, float)) or not 0 < energy <= 1:
+            raise wrong("energy", energy, "It is a number above 0 and at most 1, such as 0.8")
+        if not len(self.data):
+            raise InputError(
+                f"There are no images to {self.method} the model with.",
+                "It must be seen what the network does with images like those it is for, and what it loses.",
+                "Name data (--data): a folder of images, best with the references that the model was judged by.",
+            )
+
+    def chosen(self) -> dict[str, object]:
+        """What matters for the method, as JSON can hold it."""
+        of = {"quantize": ("calibration",), "decompose": ("energy",)}.get(self.method, ("ratio",))
+        chosen = {name: getattr(self, name) for name in of}
+        return chosen if self.method == "quantize" else {**chosen, **self.parameters.changed()}
+
+    def as_text(self) -> dict[str, str]:
+        """What was chosen, by name."""
+        chosen = {"method": self.method, "data": self.data.name, "tolerance": self.tolerance, **self.chosen()}
+        return {"device": self.device, **{name: str(value) for name, value in chosen.items()}}
+
+
+@dataclass(frozen=True, eq=False)
+class ExportRequest(TaskParameters):
+    """One export.
+
+    Parameters
+    ----------
+    to : str
+        One of `FORMATS`.
+    folder : Path
+        Where the files go.
+    overwrite : bool
+        Replace files of the same names.
+    """
+
+    to: str = "onnx"
+    folder: Path = Path("export")
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("to", self.to, tuple(FORMATS))
+        self._checked("overwrite", yes_or_no("overwrite", self.overwrite))
+
+    def as_text(self) -> dict[str, str]:
+        """What was chosen, by name."""
+        return {"device": "cpu", "to": self.to}

@@ -1,0 +1,111 @@
+"""A tiny segmenter, and cases whose references are what it finds, so that its own score is 1."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+import medai
+from medai.bundles import integrity
+from medai.result import Result
+from medai.volume import Volume
+from small_bundles import ARGMAX, LOAD, SAVE, Recipe, images_for, unet, write_bundle, write_nifti
+
+MR = {"medai": {"task": "segment", "modality": "MR", "title": "Tiny"}}
+WINDOWS = {"_target_": "SlidingWindowInferer", "roi_size": [16, 16, 16], "sw_batch_size": 2, "overlap": 0.25}
+PRE = [LOAD, {"_target_": "NormalizeIntensityd", "keys": "image"}, {"_target_": "EnsureTyped", "keys": "image"}]
+LABELS = {"0": "background", "1": "core", "2": "rim"}
+
+
+def recipe_of(network: dict[str, Any], seed: int = 7) -> Recipe:
+    return Recipe(network, PRE, [ARGMAX, SAVE], WINDOWS, LABELS, ((20, 18, 22),), seed=seed, about=MR)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _alone(tmp_path_factory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("MEDAI_HOME", str(home))
+        patch.setenv("MEDAI_TRUST", str(home / "trusted.json"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def a_model(tmp_path_factory) -> Path:
+    network = {**unet(3, 1, 3), "channels": [8, 16], "num_res_units": 1}
+    root = write_bundle(tmp_path_factory.mktemp("models") / "tiny", recipe_of(network))
+    (root / "docs").mkdir()
+    (root / "docs" / "README.md").write_text("# Tiny\n\nA card.\n", encoding="utf-8")
+    integrity.write_pins(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def some_cases(a_model, tmp_path_factory) -> Path:
+    """Six images with the labels that the model finds in them."""
+    folder = tmp_path_factory.mktemp("cases")
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    for number in range(6):
+        (volume,) = images_for(recipe_of(unet(3, 1, 3), seed=100 + number))
+        found = medai.segment(volume, a_model, in_process=True, backend="torch").labelmap
+        write_nifti(volume, folder / "images" / f"case_{number}.nii")
+        write_nifti(Volume(found.array, found.affine, "label"), folder / "labels" / f"case_{number}.nii")
+    return folder
+
+
+@pytest.fixture
+def an_image() -> Volume:
+    (volume,) = images_for(recipe_of(unet(3, 1, 3), seed=55))
+    return volume
+
+
+@pytest.fixture(scope="session")
+def compressed(a_model, some_cases, tmp_path_factory) -> Callable[[str], tuple[Path, Result]]:
+    """The model by each method, made once."""
+    made: dict[str, tuple[Path, Result]] = {}
+
+    def make(method: str) -> tuple[Path, Result]:
+        if method not in made:
+            output = tmp_path_factory.mktemp("compressed") / f"tiny_{method}"
+            result = medai.compress_model(
+                a_model,
+                method,
+                some_cases,
+                output=output,
+                parameters={"epochs": 2, "batch_size": 2, "patches": 2},
+                in_process=True,
+            )
+            made[method] = output, result
+        return made[method]
+
+    return make
+
+
+@pytest.fixture
+def bundle_run(tmp_path) -> Callable[[Path, Volume], np.ndarray]:
+    """Labels that MONAI itself finds with a bundle, shape (K, J, I)."""
+
+    def run(root: Path, volume: Volume) -> np.ndarray:
+        (tmp_path / "input").mkdir()
+        write_nifti(volume, tmp_path / "input" / "image.nii")
+        call = {
+            "config_file": str(root / "configs" / "inference.json"),
+            "bundle_root": str(root),
+            "dataset_dir": str(tmp_path / "input"),
+            "output_dir": str(tmp_path / "eval"),
+        }
+        program = "import json, sys, monai.bundle; monai.bundle.run(run_id='run', **json.loads(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", program, json.dumps(call)], check=True, capture_output=True, cwd=tmp_path)
+        (path,) = (tmp_path / "eval").glob("*.nii.gz")
+        return np.asanyarray(nibabel.load(path).dataobj).squeeze().transpose(2, 1, 0)
+
+    return run

@@ -1,0 +1,130 @@
+"""A model in 8 bits: it runs, its float weights stay, and nobody can slip another network in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import medai
+from medai.bundles import integrity, library, quantized
+from medai.bundles.verify import verify
+from medai.errors import BundleTamperedError, MaliciousBundleError
+
+pytest.importorskip("nncf")
+
+
+@pytest.fixture
+def a_copy(compressed, tmp_path) -> Path:
+    root, _ = compressed("quantize")
+    return Path(shutil.copytree(root, tmp_path / "copy"))
+
+
+def change_xml(root: Path, old: str, new: str) -> None:
+    """Change the compiled network as its maker could: hashes and pins fit."""
+    path = root / quantized.XML
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    about = root / "configs" / "metadata.json"
+    metadata = json.loads(about.read_text(encoding="utf-8"))
+    metadata["medai"]["int8"]["sha256"][quantized.XML] = integrity.file_hash(path)
+    about.write_text(json.dumps(metadata), encoding="utf-8")
+    integrity.write_pins(root)
+
+
+def test_a_quantized_model_is_a_sound_bundle_that_says_what_it_was_made_of(a_model, compressed):
+    root, result = compressed("quantize")
+    metadata = json.loads((root / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    assert verify(root).ok
+    assert metadata["medai"]["compressed"]["sha256"] == integrity.digest(a_model)
+    assert "Made of `tiny`" in (root / "docs" / "README.md").read_text(encoding="utf-8")
+    rows = dict(zip(result.table.columns["Quantity"], result.table.columns["After / before"], strict=True))
+    assert rows["Parameters"] == 1
+    assert rows["dice"] > 0.8
+    assert (root / "docs" / "compression.csv").is_file()
+
+
+def test_its_labels_come_from_8_bit_integers_and_are_nearly_those_of_the_original(a_model, an_image, compressed):
+    root, _ = compressed("quantize")
+    before = medai.segment(an_image, a_model, in_process=True, backend="torch").labelmap.array
+    found = medai.segment(an_image, root, in_process=True)
+    assert any("8-bit" in note for note in found.provenance.notes)
+    same = (found.labelmap.array == before).mean()
+    assert same > 0.9
+    assert same < 1 or not np.array_equal(found.labelmap.array, before * 0)
+
+
+def test_asked_for_pytorch_it_gives_exactly_the_labels_of_the_original(a_model, an_image, compressed):
+    root, _ = compressed("quantize")
+    before = medai.segment(an_image, a_model, in_process=True, backend="torch").labelmap.array
+    found = medai.segment(an_image, root, in_process=True, backend="torch").labelmap.array
+    np.testing.assert_array_equal(found, before)
+
+
+def test_monai_runs_it_with_the_float_weights(a_model, an_image, compressed, bundle_run):
+    before = medai.segment(an_image, a_model, in_process=True, backend="torch").labelmap.array
+    np.testing.assert_array_equal(bundle_run(compressed("quantize")[0], an_image), before)
+
+
+def test_without_openvino_it_runs_with_the_float_weights_and_says_so(compressed, monkeypatch):
+    from medai.bundles.pipeline import Pipeline
+
+    root, _ = compressed("quantize")
+    real = quantized.importlib.util.find_spec
+    monkeypatch.setattr(quantized.importlib.util, "find_spec", lambda name: None if name == "openvino" else real(name))
+    pipeline = Pipeline(root, "cpu")
+    assert not quantized.in_int8(pipeline.network)
+    assert any("OpenVINO is not installed" in note for note in pipeline.notes)
+
+
+def test_gradients_come_from_the_float_weights(compressed):
+    import torch
+
+    from medai.bundles.pipeline import Pipeline
+
+    network = Pipeline(compressed("quantize")[0], "cpu").network
+    x = torch.randn(1, 1, 16, 16, 16, requires_grad=True)
+    network(x).sum().backward()
+    assert float(x.grad.abs().sum()) > 0
+
+
+def test_a_quantized_model_that_was_changed_is_not_run(a_copy, an_image):
+    with (a_copy / quantized.BIN).open("ab") as file:
+        file.write(b"\0" * 8)
+    with pytest.raises(BundleTamperedError):
+        medai.segment(an_image, a_copy, in_process=True)
+
+
+ATTACKS = {
+    "an operation of an extension": ('version="opset1"', 'version="extension"'),
+    "entities": ("<net ", '<!DOCTYPE net [<!ENTITY a "aaaa">]><net '),
+    "an endless loop": ('type="Convolution"', 'type="Loop"'),
+    "numbers from elsewhere": ('offset="0"', 'offset="99999999"'),
+    "negative places": ('offset="0"', 'offset="-8"'),
+    "two inputs": ('type="Result"', 'type="Parameter"'),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_compiled_network_with_anything_else_in_it_is_refused(attack, a_copy, an_image):
+    change_xml(a_copy, *ATTACKS[attack])
+    with pytest.raises(MaliciousBundleError):
+        medai.segment(an_image, a_copy, in_process=True)
+    assert not verify(a_copy).ok
+    with pytest.raises(MaliciousBundleError):
+        library.import_bundle(a_copy, "smuggled")
+
+
+def test_a_link_out_of_the_bundle_is_refused(a_copy, tmp_path):
+    path = a_copy / quantized.XML
+    path.rename(tmp_path / "elsewhere.xml")
+    try:
+        path.symlink_to(tmp_path / "elsewhere.xml")
+    except OSError:
+        pytest.skip("no links here")
+    with pytest.raises(MaliciousBundleError):
+        quantized.int8_of(a_copy)
