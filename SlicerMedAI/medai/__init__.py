@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medai.api import (
+        change,
         classify,
         compress_model,
         denoise,
@@ -43,6 +44,7 @@ __all__ = [
     "Result",
     "Series",
     "Volume",
+    "change",
     "classify",
     "compress_model",
     "denoise",
@@ -74,6 +76,7 @@ _HOMES = {
     "compress_model": "medai.api",
     "export_model": "medai.api",
     "segment": "medai.api",
+    "change": "medai.api",
     "classify": "medai.api",
     "explain": "medai.api",
     "denoise": "medai.api",

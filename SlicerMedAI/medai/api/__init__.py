@@ -5,6 +5,7 @@ Nothing here imports torch.
 
 from medai.api.choosing import DEFAULT_MODEL, Model, models
 from medai.api.classifying import classify
+from medai.api.comparing import change, prepare_change
 from medai.api.compressing import compress_model, export_model
 from medai.api.denoising import denoise
 from medai.api.detecting import detect
@@ -21,6 +22,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "Image",
     "Model",
+    "change",
     "classify",
     "compress_model",
     "denoise",
@@ -32,6 +34,7 @@ __all__ = [
     "is_node",
     "models",
     "prepare",
+    "prepare_change",
     "prepare_model",
     "prepare_training",
     "run_here",

@@ -18,7 +18,7 @@ class Job:
     task : str
         Name of a module in `medai.tasks` (``"segment"``).
     bundle : Path
-        Folder of the MONAI bundle, absolute.
+        Folder of the MONAI bundle, absolute; `Path()` for a task that needs none.
     inputs : tuple of Volume, or Series
         One Volume per input image of the model (several for a multi-channel model), or one Series, whose frames are
         processed one after the other.

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.engine.resample import resample_whole
-from medai.errors import InputError
 from medai.result import Item, Labelmap, Table
 from medai.tasks.change.parameters import ChangeParameters
 from medai.tasks.forecast.alignment import Aligned, Step, align, ignored, unmoved
@@ -113,11 +112,7 @@ def _lesions(found: Difference, tissue: Mask, aligned: Aligned, choices: ChangeP
 
 def _share(mask: Volume, affine: NDArray[np.float64], grid: Volume) -> NDArray[np.float32]:
     """Share of every voxel of a grid that a mask covers."""
-    if mask.channels > 1:
-        raise InputError(
-            f"The mask '{mask.name}' cannot be used.",
-            f"It has {mask.channels} values per voxel.",
-            "Choose a mask with one value per voxel, 0 outside.",
-        )
-    covered = replace(mask, array=(np.asarray(mask.array) > 0).astype(np.float32))
+    layers = np.asarray(mask.array).reshape(*mask.shape, -1)  # of segments that overlap, or one
+    array = np.asarray((layers > 0).any(axis=-1))
+    covered = replace(mask, array=array.astype(np.float32))
     return resample_whole(covered, affine, grid.shape)[0]

@@ -30,6 +30,8 @@ class Difference:
     ----------
     deviations : ndarray of float32, shape (K, J, I)
         In standard deviations of unchanged tissue that is as sharp; 0 outside of the tissue.
+    amount : ndarray of float32, shape (K, J, I)
+        In standard deviations of the tissue's brightness, equally everywhere.
     before, after : ndarray of float32, shape (K, J, I)
         On one scale, slightly smoothed: 0 is the middle of the tissue and 1 its standard deviation.
     fluid : float
@@ -37,6 +39,7 @@ class Difference:
     """
 
     deviations: Values = field(repr=False)
+    amount: Values = field(repr=False)
     before: Values = field(repr=False)
     after: Values = field(repr=False)
     fluid: float
@@ -98,6 +101,7 @@ def difference(before: Volume, after: Volume, tissue: Mask) -> Difference:
     ]
     return Difference(
         deviations.astype(np.float32),
+        np.where(tissue, (raw - offset) / scale, 0).astype(np.float32),
         shown[0].astype(np.float32),
         shown[1].astype(np.float32),
         -0.4 * middle / scale,

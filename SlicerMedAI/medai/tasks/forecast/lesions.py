@@ -29,6 +29,7 @@ _CATEGORY = Code("SCT", "49755003", "Morphologically Altered Structure")
 _NEIGHBOUR_MM = 1.5  # outlines of the same lesion at two visits differ by this much
 _HYPERINTENSE = 2.5  # SD above the middle of the tissue is a lesion; 1 is still what some grey matter has
 _SUSPECT = 1.0
+_FOOT = 0.3  # of its height
 _LEAST_REST_MM3 = 10.0
 _REACH = 0.5  # of the threshold
 _Row = tuple[str, float | None, float | None, float, Mask]
@@ -153,10 +154,10 @@ def by_difference(
 
 
 def _outlined(here: Mask, found: Difference) -> Mask:
-    """A change at half of its height: a strong one can be told from noise far into voxels that it hardly touches."""
-    amount = np.abs(found.after - found.before)[here]
+    """A change without its foot: a strong one can be told from noise far into voxels that it hardly touches."""
+    amount = np.abs(found.amount[here])
     outlined: Mask = here.copy()
-    outlined[here] = amount >= np.percentile(amount, 90) / 2
+    outlined[here] = amount >= np.percentile(amount, 90) * _FOOT
     return outlined
 
 

@@ -1,0 +1,124 @@
+"""``medai change``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medai.cli import options
+from medai.cli.outcome import EXIT_CODES, errors, guarded, output
+from medai.cli.progress import Listener
+from medai.result import Item, Result, Table
+
+_HELP = """Tell what has changed between two visits of a patient.
+
+BEFORE and AFTER are image files or DICOM folders; or name one folder that holds a sub-folder or file for every visit,
+of which the last two are compared. The images are brought together first. The output folder gets the changed lesions
+(lesion_change.seg.nrrd), the difference in standard deviations of unchanged tissue (difference.nii.gz), a table of the
+lesions (lesion_changes.csv) and one of how far the patient had moved (motion.csv).
+"""
+
+
+def command(
+    inputs: Annotated[list[Path], typer.Argument(metavar="BEFORE AFTER", help="Two images, or one folder of visits.")],
+    *,
+    target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the results go.")],
+    lesions: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="BEFORE AFTER", help="Masks of the lesions; else lesions are where the images differ."),
+    ] = None,
+    mask: Annotated[Path | None, typer.Option(help="Where to look, on AFTER; the brain by default.")] = None,
+    date: Annotated[
+        list[str] | None, typer.Option(metavar="YYYY-MM-DD", help="Of a visit, when nothing tells; once per visit.")
+    ] = None,
+    series: Annotated[str | None, typer.Option(help="Description of the series that is meant.")] = None,
+    appearance: Annotated[
+        str, typer.Option(help="bright (lesions in FLAIR or T2), or any for every change of the tissue.")
+    ] = "bright",
+    threshold: Annotated[
+        float | None, typer.Option(help="Largest change of a lesion, SD of unchanged tissue; 6 by default.")
+    ] = None,
+    smallest: Annotated[float | None, typer.Option(metavar="MM3", help="Smaller is no lesion; 20 by default.")] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Share by which a lesion's mask may differ unchanged; 0.2 by default.")
+    ] = None,
+    align: Annotated[bool, typer.Option("--align/--no-align", help="Bring the images together first.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the lesions.")] = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Replaced by `_HELP`: exit codes are part of it."""
+    with guarded(debug=debug):
+        if len(inputs) > 2:
+            raise typer.BadParameter(f"{len(inputs)} inputs cannot be compared; name two, or one folder of visits.")
+        from medai.api import change
+        from medai.files import check_target
+
+        with Listener(errors(), quiet=quiet) as listener:
+            listener.begin("change")
+            target.mkdir(parents=True, exist_ok=True)
+            check_target(target / "lesion_change.seg.nrrd")
+            chosen: dict[str, Any] = {
+                "lesions": lesions,
+                "mask": mask,
+                "dates": date,
+                "series": series,
+                "appearance": appearance,
+                "threshold": threshold,
+                "smallest_mm3": smallest,
+                "tolerance": tolerance,
+                "align": align,
+            }
+            result = change(*inputs, on_progress=listener, **chosen)
+        files = _write(result, target, keep=inputs)
+        if as_json:
+            record = {"output": [str(file) for file in files], "lesions": _rows(result.table)}
+            provenance, notes = result.provenance.attributes(), list(result.provenance.notes)
+            output().print(json.dumps({**record, "provenance": provenance, "notes": notes}))
+        elif not quiet:
+            _print(result, target)
+
+
+command.__doc__ = f"{_HELP}\n{EXIT_CODES}"
+
+
+def _write(result: Result, folder: Path, *, keep: list[Path]) -> tuple[Path, ...]:
+    from medai.files import write
+
+    lesions, motion = (item for item in result.items if isinstance(item, Table))
+    places: dict[str, Item] = {
+        "lesion_change.seg.nrrd": result.labelmap,
+        "difference.nii.gz": result.volume,
+        "lesion_changes.csv": lesions,
+        "motion.csv": motion,
+    }
+    return tuple(
+        file
+        for name, item in places.items()
+        for file in write(item, folder / name, provenance=result.provenance, keep=[p for p in keep if p.is_file()])
+    )
+
+
+def _print(result: Result, folder: Path) -> None:
+    console = output()
+    console.print(f"{folder}:")
+    motion = _rows(result.items[-1])
+    moved = motion[0]
+    console.print(
+        f"  moved by {moved['Mean displacement (mm)']:.1f} mm, turned by {moved['Rotation (deg)']:.1f} degrees"
+    )
+    rows = _rows(result.table)
+    for row in rows:
+        place = ", ".join(f"{axis} {row[f'{axis} (mm)']:.0f}" for axis in "RAS")
+        console.print(f"  {row['Change']:9} {row['Volume change (mL)']:+8.3f} mL at {place} mm")
+    if not rows:
+        console.print("  no lesion has changed")
+    for note in result.provenance.notes:
+        console.print(f"  Note: {note}")
+
+
+def _rows(table: Table) -> list[dict[str, Any]]:
+    return [dict(zip(table.columns, row, strict=True)) for row in zip(*table.columns.values(), strict=True)]

@@ -1,0 +1,203 @@
+"""The same comparison from Python, from a scene and from the command line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import medai
+from medai.errors import GeometryError, InputError, JobCancelled, NothingToSeeError
+from medai.files import read, write
+from medai.result import Labelmap, Segment
+from medai.volume import Series, Volume
+
+GRID = np.array([[-4.0, 0, 0, 88], [0, 4, 0, -100], [0, 0, 5, -70], [0, 0, 0, 1]])
+SHAPE = (29, 51, 45)
+LESION = (-33.0, -20.0, 10.0, 10.0)
+
+
+@pytest.fixture
+def visits(a_head) -> tuple[Volume, Volume]:
+    """Before and after, with a new lesion; on the same grid."""
+    return (
+        a_head(GRID, SHAPE, seed=1, noise=2, day=date(2020, 1, 1)),
+        a_head(GRID, SHAPE, seed=2, noise=2, day=date(2021, 1, 1), lesions=(LESION,)),
+    )
+
+
+def compared(*images, **choices):
+    return medai.change(*images, in_process=True, align=False, **choices)
+
+
+def test_a_result_has_lesions_a_difference_tables_and_its_provenance(visits):
+    result = compared(*visits)
+    assert result.table.columns["Change"] == ("new",)
+    assert result.volume.name == "FLAIR difference"
+    assert result.labelmap.volumes_ml()["lesion new"] == pytest.approx(result.table.columns["Volume change (mL)"][0])
+    assert result.items[-1].columns["Days"] == (0.0, 366.0)
+    assert result.provenance.task == "change"
+    assert result.provenance.parameters["align"] == "False"
+
+
+def test_visits_may_be_a_series_in_any_order(visits):
+    result = medai.change(Series((visits[1], visits[0])), in_process=True, align=False)
+    assert result.table.columns["Change"] == ("new",)
+
+
+def test_dates_that_are_typed_in_put_images_in_order(visits):
+    undated = [replace(visit, date=None) for visit in visits]
+    result = compared([undated[1], undated[0]], dates=["2022-01-01", "2020-01-01"])
+    assert result.table.columns["Change"] == ("new",)
+
+
+def test_the_wrong_order_is_said_aloud(visits):
+    result = compared(visits[1], visits[0])
+    assert result.table.columns["Change"] == ("gone",)
+    assert any("is of 2021-01-01, after 2020-01-01" in note for note in result.provenance.notes)
+
+
+def test_lesions_may_be_labelmaps(visits):
+    def labelled(block: slice) -> Labelmap:
+        array = np.zeros(SHAPE, np.uint8)
+        array[10:12, 20:24, block] = 3
+        return Labelmap(array, GRID, (Segment("lesion", 3),))
+
+    result = compared(*visits, lesions=(labelled(slice(20, 22)), labelled(slice(20, 26))))
+    assert result.table.columns["Change"] == ("grown",)
+    assert result.table.columns["Before (mL)"] == pytest.approx((16 * 0.08,))
+    assert result.table.columns["After (mL)"] == pytest.approx((48 * 0.08,))
+
+
+@pytest.mark.parametrize(
+    ("choices", "says"),
+    [
+        ({"threshold": -1}, "above 0"),
+        ({"appearance": "dark"}, "bright, any"),
+        ({"lesions": (None,)}, "lesion masks"),
+        ({"model": "x"}, "cannot be chosen"),
+    ],
+)
+def test_bad_choices_are_refused_before_anything_slow(visits, choices, says):
+    with pytest.raises(InputError, match=says):
+        compared(*visits, **choices)
+
+
+def test_one_image_is_refused(visits):
+    with pytest.raises(InputError, match="one visit only"):
+        compared(visits[0])
+
+
+def test_an_empty_image_is_refused(visits):
+    empty = replace(visits[0], array=np.zeros(SHAPE, np.float32))
+    with pytest.raises(NothingToSeeError):
+        compared(empty, visits[1])
+
+
+def test_the_same_image_twice_is_refused(visits):
+    with pytest.raises(NothingToSeeError, match="same image"):
+        compared(visits[0], replace(visits[0], date=date(2022, 1, 1)))
+
+
+def test_colours_are_refused(visits):
+    coloured = replace(visits[0], array=np.stack([visits[0].array] * 3, axis=-1))
+    with pytest.raises(InputError, match="3 values per voxel"):
+        compared(coloured, visits[1])
+
+
+def test_a_picture_is_refused(visits):
+    flat = replace(visits[0], array=visits[0].array[:1])
+    with pytest.raises(InputError, match="fewer than four slices"):
+        compared(flat, visits[1])
+
+
+def test_images_that_show_different_places_are_refused(visits):
+    noise = replace(visits[0], array=np.random.default_rng(0).random(SHAPE).astype(np.float32))
+    with pytest.raises(GeometryError, match="too little in common"):
+        medai.change(noise, visits[1], in_process=True)
+
+
+def test_voxels_that_are_no_numbers_do_no_harm(visits):
+    array = visits[0].array.copy()
+    array[:2] = np.nan
+    array[5, 5, 5] = np.inf
+    result = compared(replace(visits[0], array=array), visits[1])
+    assert result.table.columns["Change"] == ("new",)
+    assert np.isfinite(result.volume.array).all()
+
+
+def test_cancelling_ends_it(visits):
+    def stop(progress):
+        if progress.stage == "Comparing":
+            raise JobCancelled("Stopped.")
+
+    with pytest.raises(JobCancelled):
+        compared(*visits, on_progress=stop)
+
+
+def test_a_worker_gives_the_same(visits):
+    here = compared(*visits)
+    there = medai.change(*visits, align=False)
+    np.testing.assert_array_equal(here.volume.array, there.volume.array)
+
+
+def test_nodes_get_their_result_beside_the_second_visit(visits):
+    pytest.importorskip("slicer")
+    from medai import mrml
+    from medai.mrml.volumes import fill_volume_node
+
+    scene = mrml.create_scene()
+    nodes = []
+    for visit, name in zip(visits, ("January 2020-01-01", "June 2021-06-01"), strict=True):
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        fill_volume_node(node, visit.array, visit.affine)
+        nodes.append(node)
+    added = compared(*nodes)
+    assert added.segmentation.GetName() == "June 2021-06-01 lesion change"
+    assert [table.GetName() for table in added.tables] == [
+        "June 2021-06-01 lesion changes",
+        "June 2021-06-01 motion between visits",
+    ]
+    assert added.volumes[0].GetName() == "June 2021-06-01 difference"
+    np.testing.assert_allclose(mrml.volume_from_node(added.volumes[0]).affine, GRID)
+    from_list = compared(nodes[::-1])
+    assert from_list.segmentation.GetName().startswith("June 2021-06-01 lesion change")
+
+
+def test_the_command_writes_everything_into_a_folder(visits, tmp_path):
+    from medai.cli import app
+
+    study = tmp_path / "patient"
+    for visit in visits:
+        (study / str(visit.date)).mkdir(parents=True)
+        write(visit, study / str(visit.date) / "flair.nii.gz")
+    out = tmp_path / "out"
+    ran = CliRunner().invoke(app, ["change", str(study), "-o", str(out), "--no-align", "--json", "--quiet"])
+    assert ran.exit_code == 0, ran.output
+    record = json.loads(ran.stdout)
+    assert [lesion["Change"] for lesion in record["lesions"]] == ["new"]
+    assert {path.name for path in out.iterdir()} >= {
+        "lesion_change.seg.nrrd",
+        "difference.nii.gz",
+        "lesion_changes.csv",
+        "motion.csv",
+    }
+    assert read(out / "difference.nii.gz").array.max() > 6
+    spoken = CliRunner().invoke(
+        app, ["change", *(str(study / str(v.date) / "flair.nii.gz") for v in visits), "-o", str(out), "--no-align"]
+    )
+    assert "new" in spoken.stdout
+    assert "mL at R -" in spoken.stdout
+
+
+def test_the_command_explains_what_it_cannot_use(tmp_path):
+    from medai.cli import app
+
+    (tmp_path / "empty").mkdir()
+    ran = CliRunner().invoke(app, ["change", str(tmp_path / "empty"), "-o", str(tmp_path / "out")])
+    assert ran.exit_code == 3
+    assert "holds no image" in ran.output
