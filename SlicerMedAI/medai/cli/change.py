@@ -105,10 +105,10 @@ def _write(result: Result, folder: Path, *, keep: list[Path]) -> tuple[Path, ...
 def _print(result: Result, folder: Path) -> None:
     console = output()
     console.print(f"{folder}:")
-    motion = _rows(result.items[-1])
-    moved = motion[0]
+    tables = [item for item in result.items if isinstance(item, Table)]
+    first = _rows(tables[-1])[0]
     console.print(
-        f"  moved by {moved['Mean displacement (mm)']:.1f} mm, turned by {moved['Rotation (deg)']:.1f} degrees"
+        f"  moved by {first['Mean displacement (mm)']:.1f} mm, turned by {first['Rotation (deg)']:.1f} degrees"
     )
     rows = _rows(result.table)
     for row in rows:
