@@ -57,7 +57,7 @@ def model_card(
         _use(plan, description.name),
         _input(plan),
         "## Data",
-        _data(data),
+        data_text(data),
         "## Training",
         _training(plan, rows),
         *(["## Calibration and operating point", _calibration(plan, calibration)] if calibration is not None else []),
@@ -133,7 +133,8 @@ def _input(plan: Plan) -> str:
     return f"Input: {plan.channels} channel(s). The image is {', '.join(steps) or 'taken as it is'}.{seen}"
 
 
-def _data(data: DataList) -> str:
+def data_text(data: DataList) -> str:
+    """How many cases in which part."""
     counts = {part: len(data.part(part)) for part in SPLITS}
     listed = ", ".join(f"{count} for {part}" for part, count in counts.items() if count)
     patients = {item.patient for item in data if item.patient}
@@ -194,15 +195,19 @@ def _calibration(plan: Plan, found: Calibration) -> str:
 def _scores(plan: Plan, summary: Summary | None) -> str:
     if summary is None:
         return "No case was held out, so no case of these data can judge the model."
-    head = "| metric | of | value | 95 % interval | cases |\n|---|---|---|---|---|\n"
-    lines = "\n".join(_line(estimate) for estimate in summary.estimates)
     chosen = (
         "The weights were kept from the epoch that was best on these very cases, which flatters them a little; judge "
         "the model on a test part before you rely on it."
     )
     chosen_noise = f"{NOISES[plan.parameters.noise_model]}, 1 to {100 * plan.parameters.noise:g} % of the range"
     noise = f" Noise was simulated ({chosen_noise})." if plan.task == "denoise" else ""
-    return f"On the {summary.cases} validation cases.{noise} {chosen}\n\n{head}{lines}"
+    return f"On the {summary.cases} validation cases.{noise} {chosen}\n\n{scores_table(summary)}"
+
+
+def scores_table(summary: Summary) -> str:
+    """Every score with its interval."""
+    head = "| metric | of | value | 95 % interval | cases |\n|---|---|---|---|---|\n"
+    return head + "\n".join(_line(estimate) for estimate in summary.estimates)
 
 
 def _line(estimate: Estimate) -> str:

@@ -28,4 +28,5 @@ def curves(rows: Sequence[dict[str, float]]) -> tuple[Table, Plot]:
 def title(name: str) -> str:
     """What people call a column of the history."""
     spelled = {"learning_rate": "Learning rate", "auroc": "AUROC", "map": "mAP@0.5", "psnr": "PSNR (dB)"}
+    spelled |= {"generator_loss": "Generator loss", "discriminator_loss": "Discriminator loss"}
     return spelled.get(name, name.capitalize())

@@ -24,10 +24,11 @@ NETWORKS = (
     "autoencoder",
     "shrinkage",
     "retinanet",
+    "generator",
 )
-LOSSES = ("auto", "cross_entropy", "focal", "dice", "dice_ce", "mse", "l1", "ssim", "rms")
+LOSSES = ("auto", "cross_entropy", "focal", "dice", "dice_ce", "mse", "l1", "ssim", "rms", "hinge", "least_squares")
 OPTIMIZERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("constant", "cosine", "one_cycle", "poly")
+SCHEDULES = ("auto", "constant", "cosine", "one_cycle", "poly")
 NORMALIZATIONS = ("auto", "none", "zscore", "percentile", "peak", "ct_window")
 NOISES = ("auto", "rician", "gaussian", "low_dose_ct")
 STEMS = (0, 1, 2, 4, 8)
@@ -72,19 +73,20 @@ class TrainingParameters:
     width : int
         Channels of the first layer; 0 takes what suits the network.
     levels : int
-        Resolutions that a U-Net or an autoencoder works at, each half as fine as the one before; 0 for 4. Fewer where
-        a patch cannot be halved so often.
+        Resolutions that a U-Net, an autoencoder or a generator works at, each half as fine as the one before; 0 for 4.
+        Fewer where a patch cannot be halved so often.
     patches : int
         Patches cut out of an image every time it is seen; a step sees as many of each of its cases.
     stem : int
         Of a ResNet or a detector: how much smaller its first layers make the image along each axis, 1, 2, 4 or 8
         times. More makes it faster and blind to what is smaller. 0 takes what suits the size, or the smallest boxes.
     code : int
-        Of an autoencoder: numbers of its code for each cell of voxels that its halvings make one of; 0 takes what
-        suits the task.
+        Of an autoencoder: numbers of its code for each cell of voxels that its halvings make one of. Of a generator:
+        random numbers that an image is made of. 0 takes what suits the task.
     patch_size : tuple of int, or None
         Voxels along each axis that the network sees at once; the windows of the trained model are as large. For
-        classification, the size every image is brought to. None takes it from the data.
+        classification, the size every image is brought to; for synthesis, that every image is made with. None takes it
+        from the data.
     spacing : tuple of float, or None
         mm along each axis that volumes are resampled to; None takes the median of the data. Not for 2D pictures.
     normalization : str
@@ -118,7 +120,8 @@ class TrainingParameters:
         it, white ``"gaussian"``; ``"auto"`` is that of a low dose for CT, Rician otherwise.
     loss : str
         One of `LOSSES`; ``"auto"`` is Dice with cross entropy, cross entropy, or L1, after the task. ``"rms"`` is
-        the root of each patch's mean squared error, with which weak noise weighs as much as strong.
+        the root of each patch's mean squared error, with which weak noise weighs as much as strong. ``"hinge"`` and
+        ``"least_squares"`` are a generator's and its discriminator's, see `medai.training.components.adversarial`.
     ignore_label : int or None
         Of a segmentation: the value of voxels of which nobody knows what they are. They count neither in the loss nor
         in a score.
@@ -137,7 +140,7 @@ class TrainingParameters:
     optimizer : str
         One of `OPTIMIZERS`.
     learning_rate : float
-        Highest of the schedule.
+        Highest of the schedule; 0 takes 0.001, for a generator and its discriminator 0.0004.
     momentum : float
         Of SGD (Nesterov's when above 0).
     weight_decay : float
@@ -145,7 +148,7 @@ class TrainingParameters:
     l1 : float
         Weight of the sum of the absolute weights in the loss.
     schedule : str
-        One of `SCHEDULES`.
+        One of `SCHEDULES`; ``"auto"`` is one cycle, and constant for a generator.
     dropout : float
         Share of activations left out.
     gradient_clip : float
@@ -155,7 +158,8 @@ class TrainingParameters:
     validate_every : int
         Epochs from one validation to the next.
     ema : float
-        Momentum of the exponential moving average of the weights, which then is validated and kept; 0 for none.
+        Momentum of the exponential moving average of the weights, which then is validated and kept; 0 for none. A
+        generator always has one: 0 takes 0.005.
     amp : bool
         Mixed precision on a GPU.
     bf16 : bool
@@ -206,11 +210,11 @@ class TrainingParameters:
     weighted_sampling: bool = False
     start_from: str = _own("", _model)
     optimizer: str = _choice("adamw", OPTIMIZERS)
-    learning_rate: float = _number(0.001, 0, 10, above=True)
+    learning_rate: float = _number(0.0, 0, 10)
     momentum: float = _number(0.9, 0, 0.999)
     weight_decay: float = _number(0.01, 0, 1)
     l1: float = _number(0.0, 0, 1)
-    schedule: str = _choice("one_cycle", SCHEDULES)
+    schedule: str = _choice("auto", SCHEDULES)
     dropout: float = _number(0.0, 0, 0.95)
     gradient_clip: float = _number(0.0, 0, 1e6)
     patience: int = _number(0, 0, 100_000)

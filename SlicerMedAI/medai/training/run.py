@@ -35,6 +35,7 @@ from medai.training.operating_boxes import choose_points
 from medai.training.recipe import bundle_configs, plan
 from medai.training.request import TrainingRequest
 from medai.training.sheet import write_sheet
+from medai.training.synthesis_card import synthesis_card
 from medai.training.synthetic import Synthesis, synthesize, with_synthetic
 from medai.training.watch import STAGE, Watch
 
@@ -108,7 +109,10 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
     if chosen.task == "detect":
         choose_points(root, found, tuple(chosen.classes.values()), chosen.parameters.threshold)
     summary = None if found is None else found.summary
-    card = model_card(chosen, data, rows, summary, describe(root), calibration=calibration)
+    if chosen.synthesizes:
+        card = synthesis_card(chosen, data, rows, summary, describe(root))
+    else:
+        card = model_card(chosen, data, rows, summary, describe(root), calibration=calibration)
     folder.complete(root, card=card, licence=request.licence, data_licence=request.data_licence)
     table, plot = curves(rows)
     judged = () if found is None else (scores(found),)
@@ -196,7 +200,7 @@ def _explained(error: BaseException) -> MedAIError:
 
 def _judged(root: Path, data: DataList, report: Report, loaded: LoadedModels, device: Device) -> Evaluation | None:
     held_out = data.part(VALIDATION)
-    if not len(held_out):
+    if not len(held_out) or describe(root).task == "synthesize":
         return None
     return judge(root, held_out, report, loaded, device=device.name, split="validation", backend="torch")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from ignite.engine import Engine
-from monai.engines import IterationEvents
-from monai.utils.enums import CommonKeys
+from ignite.engine import Engine, Events
+from monai.engines import GanTrainer, IterationEvents
+from monai.utils.enums import CommonKeys, GanKeys
 from torch.nn import Parameter
 
 from medai.errors import JobError
@@ -68,12 +68,16 @@ class FiniteLoss:
 
     def attach(self, engine: Engine) -> None:
         """Called by MONAI's engines."""
-        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+        # A contest tells its losses only when both steps are done; no checkpoint is written before the epoch's end.
+        contest = isinstance(engine, GanTrainer)
+        engine.add_event_handler(Events.ITERATION_COMPLETED if contest else IterationEvents.LOSS_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
         scaler = getattr(engine, "scaler", None) or getattr(engine, "scaler_", None)
+        output = engine.state.output
+        losses = [output[key] for key in (CommonKeys.LOSS, GanKeys.GLOSS, GanKeys.DLOSS) if key in output]
         # With mixed precision on a GPU a step now and then overflows, and is left out.
-        if scaler is None and not torch.isfinite(engine.state.output[CommonKeys.LOSS]).all():
+        if scaler is None and not all(torch.isfinite(torch.as_tensor(loss)).all() for loss in losses):
             raise JobError(
                 "The training has failed.",
                 f"In epoch {engine.state.epoch} the loss was no longer a finite number: the steps were too large, or "

@@ -39,7 +39,7 @@ def intensities(plan: Plan) -> list[Config]:
 
 
 def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
-    if plan.task == "classify":
+    if plan.task in ("classify", "synthesize"):
         return []
     keys = [*keys_of(plan), *maps_of(plan)]
     # "affine" cuts the patch out of this itself.
@@ -64,7 +64,7 @@ def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
 
 
 def _flips(plan: Plan, keys: list[str]) -> list[Config]:
-    axes = range(1) if plan.task == "classify" else range(plan.dimensions)
+    axes = range(1) if plan.task in ("classify", "synthesize") else range(plan.dimensions)
     found = [{"_target_": "RandFlipd", "keys": keys, "prob": 0.5, "spatial_axis": axis} for axis in axes]
     if plan.restores and plan.patch[0] == plan.patch[1]:
         found.append({"_target_": "RandRotate90d", "keys": keys, "prob": 0.5, "max_k": 3})

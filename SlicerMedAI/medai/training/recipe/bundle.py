@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from medai.training.recipe import detection
+from medai.training.recipe import adversarial, detection
 from medai.training.recipe.evaluating import evaluate_config
 from medai.training.recipe.inference import inference_config
 from medai.training.recipe.metadata import metadata_config
@@ -23,8 +23,11 @@ def bundle_configs(plan: Plan, *, data_source: str, licence: str) -> dict[str, d
     licence : str
         Of the weights.
     """
+    metadata = metadata_config(plan, data_source=data_source, licence=licence)
+    if plan.synthesizes:
+        return {"metadata.json": metadata, **adversarial.configs(plan)}
     configs = {
-        "metadata.json": metadata_config(plan, data_source=data_source, licence=licence),
+        "metadata.json": metadata,
         "train.json": training_config(plan),
         "inference.json": inference_config(plan),
         "evaluate.json": evaluate_config(plan),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from medai.training.recipe import detection
+from medai.training.recipe.adversaries import generator_def
 from medai.training.recipe.chosen_steps import cleaning
 from medai.training.recipe.networks import network
 from medai.training.recipe.plan import Plan
@@ -47,7 +48,8 @@ def network_def(plan: Plan) -> Config:
 
 def network_defs(plan: Plan) -> dict[str, Any]:
     """The entry ``"network_def"`` of a configuration, and those that it is made of."""
-    return shrinkage_def(plan) if plan.parameters.network == "shrinkage" else {"network_def": network_def(plan)}
+    own = {"shrinkage": shrinkage_def, "generator": generator_def}.get(plan.parameters.network)
+    return own(plan) if own is not None else {"network_def": network_def(plan)}
 
 
 def adds_to_its_input(plan: Plan) -> bool:

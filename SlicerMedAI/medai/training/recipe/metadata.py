@@ -17,6 +17,7 @@ _VERBS = {
     "detect": "Detection",
     "denoise": "Denoising",
     "encode": "Encoding",
+    "synthesize": "Synthesis",
 }
 _PACKAGES = {"monai_version": "monai", "pytorch_version": "torch", "numpy_version": "numpy"}
 
@@ -36,10 +37,12 @@ def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
     kind = "picture" if plan.dimensions == 2 else "volume"
     title = plan.name.replace("_", " ").capitalize()
     own: Config = {"title": title, "task": plan.task, "modality": plan.modality}
-    if plan.task == "segment":
+    if plan.maps:
         own["segments"] = [
             {"label": n, "name": name, "color": list(color(n - 1))} for n, name in enumerate(names, start=1)
         ]
+    if plan.conditions:
+        own["conditions"] = list(plan.conditions)
     if plan.parameters.ignore_label is not None:
         own["ignore_label"] = plan.parameters.ignore_label
     if plan.parameters.spacing is not None and plan.task == "segment":
@@ -65,9 +68,18 @@ def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
         "image_classes": f"{plan.channels} channel(s)" + (f", {plan.modality}" if plan.modality else ""),
         "intended_use": "Research. Not a medical device; not for diagnosis.",
         "references": [],
-        "network_data_format": {"inputs": {"image": _input(plan)}, "outputs": {"pred": _output(plan, names)}},
+        "network_data_format": {"inputs": _inputs(plan), "outputs": {"pred": _output(plan, names)}},
         "medai": own,
     }
+
+
+def _inputs(plan: Plan) -> Config:
+    if plan.synthesizes:
+        drawn = "random numbers from a standard normal distribution"
+        asked = f", then 1 for {' or '.join(plan.conditions)}, 0 for the others" if plan.conditions else ""
+        latent = {"type": "latent", "format": "latent", "spatial_shape": [plan.code_length], "dtype": "float32"}
+        return {"latent": {**latent, "is_patch_data": False, "channel_def": {"0": drawn + asked}}}
+    return {"image": _input(plan)}
 
 
 def _input(plan: Plan) -> Config:
@@ -107,6 +119,12 @@ def _output(plan: Plan, names: list[str]) -> Config:
             "is_patch_data": False,
             "channel_def": {str(n): name for n, name in enumerate(names)},
         }
+    if plan.synthesizes:
+        made = {str(n): "image" for n in range(plan.channels)}
+        labels = ["background", *names] if plan.maps else []
+        made |= {str(n): f"logit of {name}" for n, name in enumerate(labels, plan.channels)}
+        kind: Config = {"type": "image", "format": "magnitude", "num_channels": plan.outputs, "dtype": "float32"}
+        return kind | {"spatial_shape": list(plan.patch), "is_patch_data": False, "channel_def": made}
     segments = plan.task == "segment"
     return {
         "type": "image",

@@ -15,6 +15,7 @@ _DEFAULT_WIDTH = {
     "resnet18": 24,
     "autoencoder": 16,
     "retinanet": 64,
+    "generator": 16,
 }
 _CLASSIFIERS = ("resnet18", "resnet10", "densenet121")
 _BLOCKS = {"resnet18": [2, 2, 2, 2], "resnet10": [1, 1, 1, 1]}
@@ -28,6 +29,7 @@ FITTING = {
     "detect": ("retinanet",),
     "denoise": ("shrinkage", "dynunet", "unet", "segresnet", "autoencoder"),
     "encode": ("autoencoder",),
+    "synthesize": ("generator",),
 }
 """Which networks can be trained for which task; the first is taken when nothing is said."""
 

@@ -18,12 +18,14 @@ from medai.training.parameters import TrainingParameters
 from medai.training.recipe.anchors import anchor_shapes, fitting_stem
 from medai.training.recipe.chosen_steps import check_steps
 from medai.training.recipe.guidance import check_guidance
+from medai.training.recipe.made_images import Scene, scene_of
 from medai.training.recipe.networks import FITTING, default_network, smallest_edge, stride_of
 
-TASKS = ("segment", "classify", "detect", "denoise", "encode")
+TASKS = ("segment", "classify", "detect", "denoise", "encode", "synthesize")
 RESTORING = ("denoise", "encode")
 """Tasks whose result is the image itself, made better, or anew of its code."""
 _LARGEST_PATCH = {2: 256, 3: 96}
+_LARGEST_MADE = 64
 _LARGEST_PICTURE = {2: 224, 3: 64}
 _CONCERN_BYTES = 4  # a cached voxel
 _AUGMENTATION = {
@@ -32,7 +34,10 @@ _AUGMENTATION = {
     "detect": ("flip", "affine", "intensity", "noise"),
     "denoise": ("flip", "intensity"),
     "encode": ("flip",),
+    "synthesize": (),
 }
+_CODE_LENGTH = 64
+_AVERAGING = 0.005
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,10 @@ class Plan:
         Whether MONAI's own reader reads all of the data.
     counts : mapping of int to int
         Voxels, cases or boxes per label value in the training part, where known.
+    maps : bool
+        Whether every case has a label map, which is learned from.
+    scene : Scene or None
+        Of a generator: where its images are, and on which scale.
     anchors : tuple of tuple of int
         Of a detector: the boxes its guesses begin with, edges in voxels, the smallest first.
     """
@@ -76,11 +85,28 @@ class Plan:
     plain_files: bool
     counts: Mapping[int, int] = field(default_factory=dict)
     anchors: tuple[tuple[int, ...], ...] = ()
+    maps: bool = False
+    scene: Scene | None = None
 
     @property
     def restores(self) -> bool:
         """Whether the task is one of `RESTORING`."""
         return self.task in RESTORING
+
+    @property
+    def synthesizes(self) -> bool:
+        """Whether images are made of random numbers."""
+        return self.task == "synthesize"
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """What a generator can be asked to show: the classes of the data."""
+        return tuple(self.classes.values()) if self.synthesizes and not self.maps else ()
+
+    @property
+    def code_length(self) -> int:
+        """Numbers that a generator starts with, those for its conditions included."""
+        return self.parameters.code + len(self.conditions)
 
     @property
     def guided(self) -> bool:
@@ -97,6 +123,8 @@ class Plan:
         """Channels of the network's output."""
         if self.restores:
             return self.channels
+        if self.synthesizes:
+            return self.channels + (len(self.classes) + 1 if self.maps else 0)
         return len(self.classes) + (1 if self.task == "segment" else 0)
 
     @property
@@ -152,9 +180,11 @@ def plan(
     check_guidance(parameters, task, data)
     dimensions = 2 if image.size[2].high == 1 else 3
     modality = modality or ("CT" if image.minimum.median <= -900 else "")
-    counts = _counts(training, report, task)
+    maps = task == "segment" or (task == "synthesize" and all("label" in item.files for item in training))
+    counts = _counts(training, report, task, maps=maps)
     if parameters.ignore_label is not None:
         counts.pop(parameters.ignore_label, None)
+    classes = _classes(data, task, counts, maps=maps)
     check_steps(parameters, task, dimensions)
     decided = _decided(parameters, task, dimensions, report, modality)
     anchors: tuple[tuple[int, ...], ...] = ()
@@ -167,13 +197,15 @@ def plan(
         name=name,
         dimensions=dimensions,
         channels=image.channels[0],
-        classes={n: name for n, name in _classes(data, task, counts).items() if n != parameters.ignore_label},
+        classes={n: name for n, name in classes.items() if n != parameters.ignore_label},
         multi_label=task == "classify" and data.multi_label,
         modality=modality,
         parameters=decided,
         plain_files=_is_plain(data),
         counts=counts,
         anchors=anchors,
+        maps=maps,
+        scene=scene_of(image, decided) if task == "synthesize" else None,
     )
 
 
@@ -216,9 +248,15 @@ def _decided(
         )
     norm = given.normalization
     if norm == "auto":
-        centred = dimensions == 3 and task not in RESTORING
+        centred = dimensions == 3 and task not in (*RESTORING, "synthesize")
         usual = "peak" if task == "denoise" else "zscore" if centred else "percentile"
         norm = "ct_window" if modality == "CT" else usual
+    if task == "synthesize" and norm not in ("percentile", "ct_window"):
+        raise InputError(
+            f"'{norm}' cannot be used for 'normalization'.",
+            "A generator makes images from a lowest to a highest value.",
+            "Use one of: percentile, ct_window.",
+        )
     noise = given.noise_model
     if noise == "auto":
         noise = "low_dose_ct" if modality == "CT" else "rician"
@@ -246,7 +284,16 @@ def _decided(
         augmentation=augmentation,
         loss=_loss(given.loss, task),
         cache=cache,
+        learning_rate=given.learning_rate or (0.0004 if task == "synthesize" else 0.001),
+        schedule=_schedule(given.schedule, task),
+        code=given.code or (_CODE_LENGTH if task == "synthesize" else 0),
+        ema=given.ema or (_AVERAGING if task == "synthesize" else 0.0),
     )
+
+
+def _schedule(schedule: str, task: str) -> str:
+    usual = "constant" if task == "synthesize" else "one_cycle"
+    return usual if schedule == "auto" else schedule
 
 
 def _loss(loss: str, task: str) -> str:
@@ -256,6 +303,7 @@ def _loss(loss: str, task: str) -> str:
         "detect": ("focal", "cross_entropy"),
         "denoise": ("l1", "mse", "ssim", "rms"),
         "encode": ("l1", "mse", "ssim", "rms"),
+        "synthesize": ("hinge", "least_squares"),
     }[task]
     if loss == "auto":
         return fitting[0]
@@ -279,18 +327,20 @@ def _patch(
         sizes.append(size if spacing is None else size * image.spacing[axis].median / spacing[axis])
     if task == "classify":
         return (min(max(round(max(sizes)), 16), _LARGEST_PICTURE[dimensions]),) * dimensions
+    largest = _LARGEST_MADE if task == "synthesize" else _LARGEST_PATCH[dimensions]
+    if task == "synthesize" and dimensions == 2:
+        sizes = [min(sizes)] * 2  # every picture is cut down to its middle square
     if task == "detect" and dimensions == 2:
         sizes = [max(sizes)] * 2  # every picture is brought to this longest edge
-    largest = _LARGEST_PATCH[dimensions]
     patch = tuple(max(8, min(largest, int(size) // 8 * 8)) for size in sizes)
     step = stride_of(network, patch)
     return tuple(max(s, size // s * s) for size, s in zip(patch, step, strict=True))
 
 
-def _classes(data: DataList, task: str, counts: Mapping[int, int]) -> dict[int, str]:
-    if task in RESTORING:
+def _classes(data: DataList, task: str, counts: Mapping[int, int], *, maps: bool) -> dict[int, str]:
+    if task in RESTORING or (task == "synthesize" and not counts):
         return {}
-    if task == "segment":
+    if maps or task == "segment":
         values = {value for value in (*counts, *data.label_names) if value > 0}
         if not values or not any("label" in item.files for item in data):
             raise InputError(
@@ -314,8 +364,8 @@ def _classes(data: DataList, task: str, counts: Mapping[int, int]) -> dict[int, 
     return {n: data.label_names.get(n, f"class {n}") for n in range(max(values) + 1)}
 
 
-def _counts(training: DataList, report: DataReport, task: str) -> dict[int, int]:
-    if task == "segment":
+def _counts(training: DataList, report: DataReport, task: str, *, maps: bool) -> dict[int, int]:
+    if maps or task == "segment":
         names = {name: value for value, name in training.label_names.items()}
         return {names.get(name, int(name) if name.isdecimal() else 0): n for name, n in report.voxels.items()}
     labels = [item.label for item in training]

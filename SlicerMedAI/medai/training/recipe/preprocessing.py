@@ -19,12 +19,16 @@ _IN_UNITS_OF_NOISE = (
     "(max(float(numpy.median(a[a > 0])) / 1.349, 1e-6) if (a > 0).any() else 1.0))"
     "(numpy.abs(x[:, 1:, 1:] - x[:, :-1, 1:] - x[:, 1:, :-1] + x[:, :-1, :-1])))(numpy.asarray(d['image']))"
 )
+_SQUARE = (
+    "$lambda d: {**d, **{k: monai.transforms.CenterSpatialCrop(min(d[k].shape[1:]))(d[k]) for k in ('image', 'label') "
+    "if getattr(d.get(k), 'ndim', 0) == 3}}"
+)
 _PEAK = "$lambda d: {**d, 'image': d['image'] / max(float(numpy.percentile(d['image'], 99.5)), 1e-6)}"
 
 
 def keys_of(plan: Plan) -> list[str]:
     """Images of a case."""
-    more = ["label"] if plan.task == "segment" else [MASK] if plan.guided else []
+    more = ["label"] if plan.maps else [MASK] if plan.guided else []
     return ["image", *more]
 
 
@@ -55,7 +59,19 @@ def geometry(plan: Plan, keys: list[str]) -> list[Config]:
         return [{"_target_": "Resized", "keys": "image", **longest}]
     if plan.task == "classify":
         found += _one_size(plan, keys)
+    if plan.synthesizes:
+        found += _middle(plan, keys)
     return found
+
+
+def _middle(plan: Plan, keys: list[str]) -> list[Config]:
+    """As much of the middle of every image as is made of it: of a volume at its own scale, else all of a square."""
+    size = list(plan.patch)
+    if plan.dimensions == 3:
+        return [{"_target_": "ResizeWithPadOrCropd", "keys": keys, "spatial_size": size}]
+    resized: Config = {"_target_": "Resized", "keys": keys, "spatial_size": size}
+    resized |= {"mode": ["bilinear", "nearest"][: len(keys)], "anti_aliasing": [True, False][: len(keys)]}
+    return [*([_SQUARE] if len(set(size)) == 1 else []), resized]  # type: ignore[list-item]  # an expression
 
 
 def _one_size(plan: Plan, keys: list[str]) -> list[Config]:
@@ -108,7 +124,7 @@ def centring(plan: Plan) -> list[Config]:
 def label_values(plan: Plan) -> list[Config]:
     """Number the structures of the label maps from 1, where the data number them otherwise."""
     values, unknown = list(plan.classes), plan.parameters.ignore_label
-    if plan.task != "segment" or (unknown is None and values == list(range(1, len(values) + 1))):
+    if not plan.maps or (unknown is None and values == list(range(1, len(values) + 1))):
         return []
     numbered = {value: number for number, value in enumerate([0, *values])}
     if unknown is not None:

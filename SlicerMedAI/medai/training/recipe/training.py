@@ -49,13 +49,13 @@ def training_config(plan: Plan) -> Config:
         "cache_rate": chosen.cache,
         "device_name": "auto",
         "device": "$distributed.device(@device_name)",
-        "train_cases": _cases(plan, "training"),
-        "val_cases": _cases(plan, "validation"),
+        "train_cases": cases(plan, "training"),
+        "val_cases": cases(plan, "validation"),
         **network_defs(plan),
         "network": f"${_begun(plan)}.to(@device)",
         "loss": _loss(plan),
-        "optimizer": _optimizer(plan),
-        "lr_scheduler": _schedule(plan),
+        "optimizer": optimizer(plan, ("network", "loss") if plan.guided else ("network",)),
+        "lr_scheduler": schedule(plan),
         **(
             {"ema": {"_target_": "ignite.handlers.EMAHandler", "model": "@network", "momentum": chosen.ema}}
             if chosen.ema
@@ -122,8 +122,9 @@ def _begun(plan: Plan) -> str:
     return "@network_def"
 
 
-def _cases(plan: Plan, part: str) -> Config:
-    needs = "image" if plan.restores else "label"
+def cases(plan: Plan, part: str) -> Config:
+    """The cases of a part of the data that can be learned from."""
+    needs = "image" if plan.restores or (plan.synthesizes and not plan.classes) else "label"
     return {
         "_target_": f"{_OWN}.cases.cases",
         "datalist": "@datalist",
@@ -133,7 +134,8 @@ def _cases(plan: Plan, part: str) -> Config:
     }
 
 
-def _loader(dataset: str, **more: Any) -> Config:
+def loader(dataset: str, **more: Any) -> Config:
+    """Batches of a dataset."""
     return {
         "_target_": "DataLoader",
         "dataset": dataset,
@@ -183,11 +185,11 @@ def _train(plan: Plan) -> Config:
             "count": "$len(@train_cases)",
             "batch_size": "@batch_size",
             "seed": "@seed",
-            "weights": _case_weights(plan),
+            "weights": case_weights(plan),
             "rank": "$distributed.rank()",
             "world": "$distributed.world()",
         },
-        "dataloader": _loader("@train#dataset", batch_sampler="@train#batches"),
+        "dataloader": loader("@train#dataset", batch_sampler="@train#batches"),
         "handlers": handlers,
         "trainer": {
             "_target_": "SupervisedTrainer",
@@ -205,11 +207,11 @@ def _train(plan: Plan) -> Config:
     }
 
 
-def _case_weights(plan: Plan) -> str | None:
+def case_weights(plan: Plan) -> str | None:
     """How often each case is drawn."""
-    if not plan.parameters.weighted_sampling or plan.task not in ("segment", "classify"):
+    if not plan.parameters.weighted_sampling or not (plan.maps or plan.task == "classify" or plan.conditions):
         return None
-    if plan.task == "classify":
+    if not plan.maps:
         return "$sampling.weights_by_class(@train_cases)"
     return f"$sampling.weights_by_structure(@train_cases, {plan.parameters.ignore_label})"
 
@@ -235,7 +237,7 @@ def _validate(plan: Plan) -> Config:
             "seed": "@seed",
             "cache_rate": "@cache_rate",
         },
-        "dataloader": _loader("@validate#dataset", batch_size="@batch_size" if plan.task == "classify" else 1),
+        "dataloader": loader("@validate#dataset", batch_size="@batch_size" if plan.task == "classify" else 1),
         "inferer": inferer(plan),
         "postprocessing": {"_target_": "Compose", "transforms": steps},
         "evaluator": {
@@ -278,19 +280,21 @@ def _loss(plan: Plan) -> Config:
     return known_only(losses[kind], plan)
 
 
-def _optimizer(plan: Plan) -> Config:
+def optimizer(plan: Plan, learning: tuple[str, ...]) -> Config:
+    """What makes the steps of the parts of these names."""
     chosen = plan.parameters
-    learning = "$[*@network.parameters(), *@loss.parameters()]" if plan.guided else "$@network.parameters()"
-    config: Config = {"params": learning, "lr": "@learning_rate", "weight_decay": chosen.weight_decay}
+    parameters = ", ".join(f"*@{part}.parameters()" for part in learning)
+    config: Config = {"params": f"$[{parameters}]", "lr": "@learning_rate", "weight_decay": chosen.weight_decay}
     if chosen.optimizer == "sgd":
         momentum = {"momentum": chosen.momentum, "nesterov": chosen.momentum > 0}
         return {"_target_": "torch.optim.SGD", **config, **momentum}
     return {"_target_": {"adam": "torch.optim.Adam", "adamw": "torch.optim.AdamW"}[chosen.optimizer], **config}
 
 
-def _schedule(plan: Plan) -> Config:
+def schedule(plan: Plan, optimizer: str = "@optimizer") -> Config:
+    """How its steps change in size."""
     home = "torch.optim.lr_scheduler"
-    config: Config = {"optimizer": "@optimizer"}
+    config: Config = {"optimizer": optimizer}
     return {
         "constant": {"_target_": f"{home}.ConstantLR", **config, "factor": 1.0, "total_iters": 1},
         "cosine": {"_target_": f"{home}.CosineAnnealingLR", **config, "T_max": _STEPS},
