@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         prepare,
         prepare_model,
         segment,
+        synthesize,
         train,
     )
     from medai.errors import MedAIError
@@ -57,6 +58,7 @@ __all__ = [
     "prepare",
     "prepare_model",
     "segment",
+    "synthesize",
     "train",
 ]
 
@@ -77,6 +79,7 @@ _HOMES = {
     "export_model": "medai.api",
     "segment": "medai.api",
     "change": "medai.api",
+    "synthesize": "medai.api",
     "classify": "medai.api",
     "explain": "medai.api",
     "denoise": "medai.api",

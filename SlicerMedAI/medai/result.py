@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from medai.volume import Affine, Region, Volume
+from medai.volume import SYNTHETIC_KEY, Affine, Region, Volume
 
 
 @dataclass(frozen=True)
@@ -197,6 +197,8 @@ class Provenance:
         Fallbacks and warnings said aloud.
     software : str
         Versions of medai, monai and torch.
+    synthetic : bool
+        Whether it shows no patient, because a network made it, or made an image that it was made of.
     """
 
     task: str
@@ -213,6 +215,7 @@ class Provenance:
     licence: str = ""
     notes: tuple[str, ...] = ()
     software: str = ""
+    synthetic: bool = False
 
     def attributes(self) -> dict[str, str]:
         """Flat text pairs for MRML node attributes and file headers; every key begins with ``MedAI.``."""
@@ -232,7 +235,8 @@ class Provenance:
             "Software": self.software,
             **{f"Parameter.{key}": value for key, value in self.parameters.items()},
         }
-        return {f"MedAI.{key}": value for key, value in pairs.items() if value}
+        marked = {SYNTHETIC_KEY: "yes"} if self.synthetic else {}
+        return marked | {f"MedAI.{key}": value for key, value in pairs.items() if value}
 
     def __str__(self) -> str:
         lines = [f"{self.bundle} {self.version}".strip() + f" on {self.device or 'unknown device'}"]

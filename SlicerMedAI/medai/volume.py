@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from medai.errors import GeometryError, InputError
 
 Affine = NDArray[np.float64]
+SYNTHETIC = "This image is synthetic: it was made by a network and shows no patient."
+"""A note of every such `Volume`; whatever is made of it repeats it."""
+SYNTHETIC_KEY = "MedAI.Synthetic"
+"""The attribute of nodes and the key of files that mark them; in NIfTI files the header's description does."""
 
 _DAYS = {"d": 1.0, "day": 1.0, "w": 7.0, "week": 7.0, "month": 365.25 / 12, "y": 365.25, "yr": 365.25, "year": 365.25}
 

@@ -16,6 +16,7 @@ from medai.api.preparing import prepare
 from medai.api.preparing_models import prepare_model
 from medai.api.running import run_here
 from medai.api.segmenting import segment
+from medai.api.synthesizing import prepare_synthesis, synthesize
 from medai.api.training import evaluate, prepare_training, train
 
 __all__ = [
@@ -36,8 +37,10 @@ __all__ = [
     "prepare",
     "prepare_change",
     "prepare_model",
+    "prepare_synthesis",
     "prepare_training",
     "run_here",
     "segment",
+    "synthesize",
     "train",
 ]

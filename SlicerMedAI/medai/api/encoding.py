@@ -12,10 +12,9 @@ import numpy as np
 from medai.api.images import OffScene, nodes_of
 from medai.api.preparing import prepare
 from medai.api.results import into_scene
-from medai.api.running import OnProgress, run
+from medai.api.running import OnProgress, of_many, run
 from medai.errors import InputError
 from medai.jobs.job import Job
-from medai.progress import Progress
 from medai.result import Codes, Result, Table
 from medai.volume import Volume
 
@@ -121,7 +120,7 @@ def encode(
     placed: list[tuple[Result, Job, list[Any]]] = []
     for number, image in enumerate(each):
         job = prepare(image, model, task="encode", **given)
-        told = on_progress if len(each) == 1 else _of_many(on_progress, number, len(each))
+        told = on_progress if len(each) == 1 else of_many(on_progress, number, len(each))
         results.append(run(job, worker, told, in_process=in_process))
         if nodes := nodes_of(image):
             placed.append((results[-1], job, nodes))
@@ -169,17 +168,3 @@ def merged(results: Sequence[Result]) -> Result:
     )
     frames = [part for result in results for part in (result.frames or [result])]
     return Result((Table(columns, tables[0].name), together), provenance, tuple(frames))
-
-
-def _of_many(on_progress: OnProgress | None, number: int, count: int) -> OnProgress | None:
-    if on_progress is None:
-        return None
-
-    furthest = 0.0
-
-    def tell(progress: Progress) -> None:
-        nonlocal furthest
-        furthest = max(furthest, min(progress.done / progress.total, 1.0) if progress.total else 0.0)
-        on_progress(replace(progress, done=number + furthest, total=count, eta_s=None))
-
-    return tell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medai.jobs.job import Job
@@ -56,6 +57,21 @@ def run_here(job: Job, on_progress: OnProgress | None = None) -> Result:
     if "here" not in _loaded:
         _loaded["here"] = LoadedModels(backends=True)
     return tasks.run(job, on_progress or ignore, _loaded["here"])
+
+
+def of_many(on_progress: OnProgress | None, number: int, count: int) -> OnProgress | None:
+    """A listener to job `number` of `count`, that tells another one how much of all jobs is done."""
+    if on_progress is None:
+        return None
+
+    furthest = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal furthest
+        furthest = max(furthest, min(progress.done / progress.total, 1.0) if progress.total else 0.0)
+        on_progress(replace(progress, done=number + furthest, total=count, eta_s=None))
+
+    return tell
 
 
 _loaded: dict[str, Any] = {}

@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 import medai
-from medai.cli import change, classify, demo, denoise, detect, encode, evaluate, explain, models, segment, train
+from medai.cli import (
+    change,
+    classify,
+    demo,
+    denoise,
+    detect,
+    encode,
+    evaluate,
+    explain,
+    models,
+    segment,
+    synthesize,
+    train,
+)
 
 app = typer.Typer(
     name="medai",
@@ -28,6 +41,7 @@ app.command("explain")(explain.command)
 app.command("denoise")(denoise.command)
 app.command("encode")(encode.command)
 app.command("change")(change.command)
+app.command("synthesize")(synthesize.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
 app.command("demo")(demo.command)

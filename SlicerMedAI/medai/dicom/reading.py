@@ -16,7 +16,7 @@ from medai.dicom.series import choose_series
 from medai.dicom.slices import Slice, slices_of
 from medai.errors import MedAIError, ReadError
 from medai.files.claims import check_memory
-from medai.volume import Series, Volume
+from medai.volume import SYNTHETIC, Series, Volume
 
 
 def read_dicom(path: Path, series: str | int | None = None) -> Volume | Series:
@@ -45,14 +45,14 @@ def read_dicom(path: Path, series: str | int | None = None) -> Volume | Series:
     check_memory(path, math.prod(chosen.shape))  # before a bogus header costs even the time to list its frames
     grid = grid_of([one for file in chosen.files for one in slices_of(file, _dataset(file, pixels=False))], name)
     frames = _fill(grid)
+    about: dict[str, Any] = {"modality": chosen.modality, "id": chosen.uid, "date": chosen.date}
+    if chosen.synthetic:
+        about["notes"] = (SYNTHETIC,)
     if len(frames) == 1:
-        return Volume(frames[0], grid.affine, name, chosen.modality, chosen.uid, date=chosen.date)
+        return Volume(frames[0], grid.affine, name, **about)
     index = _times(grid)
     return Series(
-        tuple(
-            Volume(frame, grid.affine, f"{name} {n}", chosen.modality, chosen.uid, date=chosen.date)
-            for n, frame in enumerate(frames)
-        ),
+        tuple(Volume(frame, grid.affine, f"{name} {n}", **about) for n, frame in enumerate(frames)),
         index,
         "s" if index else "",
         name,

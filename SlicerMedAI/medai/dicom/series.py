@@ -27,6 +27,7 @@ _TAGS = [
     "Columns",
     "NumberOfFrames",
     *TAGS,
+    "SyntheticData",
 ]
 
 
@@ -52,6 +53,8 @@ class DicomSeries:
         Day of acquisition of its first image, see `medai.dicom.dates`.
     study : str
         StudyInstanceUID (0020,000D).
+    synthetic : bool
+        Whether Synthetic Data (0008,001C) says that no patient is shown.
     """
 
     uid: str
@@ -62,6 +65,7 @@ class DicomSeries:
     files: tuple[Path, ...]
     date: date | None = None
     study: str = ""
+    synthetic: bool = False
 
     def __str__(self) -> str:
         images, rows, columns = self.shape
@@ -201,4 +205,5 @@ def _summary(uid: str, members: list[tuple[Path, Any]]) -> DicomSeries:
         files=tuple(file for file, _ in members),
         date=min(days, default=None),
         study=str(first.get("StudyInstanceUID") or ""),
+        synthetic=any(header.get("SyntheticData") == "YES" for _, header in members),
     )

@@ -14,7 +14,7 @@ from medai.errors import GeometryError, InputError, ReadError
 from medai.files import formats
 from medai.files.claims import check_claim, check_memory
 from medai.files.detached import check_detached
-from medai.volume import Affine, Series, Volume
+from medai.volume import SYNTHETIC, SYNTHETIC_KEY, Affine, Series, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -45,6 +45,7 @@ def read_with_itk(path: Path) -> Volume | Series:
     except (RuntimeError, zlib.error) as error:
         raise _explained(path, str(error)) from error
     array = sitk.GetArrayFromImage(image)
+    notes = (SYNTHETIC,) if image.HasMetaDataKey(SYNTHETIC_KEY) else ()
     components = image.GetNumberOfComponentsPerPixel()
     dimension = image.GetDimension()
     affine = _affine(image, dimension)
@@ -55,12 +56,15 @@ def read_with_itk(path: Path) -> Volume | Series:
         frames, step = np.moveaxis(array.reshape(*array.shape[:-1], components), -1, 0), 1.0
     else:
         shape = array.shape if dimension == 3 else (1, *array.shape)
-        return Volume(array.reshape(shape), affine, name, id=identity)
+        return Volume(array.reshape(shape), affine, name, id=identity, notes=notes)
     if len(frames) == 1:
-        return Volume(frames[0], affine, name, id=identity)
+        return Volume(frames[0], affine, name, id=identity, notes=notes)
     index = tuple(n * step for n in range(len(frames)))
     return Series(
-        tuple(Volume(_contiguous(frame), affine, f"{name} {n}", id=identity) for n, frame in enumerate(frames)),
+        tuple(
+            Volume(_contiguous(frame), affine, f"{name} {n}", id=identity, notes=notes)
+            for n, frame in enumerate(frames)
+        ),
         index,
         "",
         name,

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from medai.errors import InputError, ReadError
 from medai.files.claims import check_claim
 from medai.files.formats import stem, suffix
-from medai.volume import Affine, Series, Volume, corners
+from medai.volume import SYNTHETIC, Affine, Series, Volume, corners
 
 _MOST_TRAILING = 1 << 28  # bytes after the last voxel; a file of zeros deflates to nothing and inflates for hours
 _TIME_UNITS = {"sec": ("s", 1.0), "msec": ("ms", 1.0), "usec": ("ms", 1e-3)}
+_MADE_UP = b"SYNTHETIC image, no patient"
 
 
 def read_nifti(path: Path) -> Volume | Series:
@@ -41,7 +42,7 @@ def read_nifti(path: Path) -> Volume | Series:
         with _silence():
             image = nib.load(path, mmap=False)
             _check(path, image)
-            notes = _two_places(path, image)
+            notes = (*_two_places(path, image), *_synthetic(image))
             affine = _affine(image)
             array = _checked_voxels(path, image)
     except (ImageFileError, HeaderDataError, EOFError, zlib.error, ValueError, OSError) as error:
@@ -187,7 +188,9 @@ def _times(image: Any, count: int) -> tuple[tuple[float, ...], str]:
     return tuple(n * step * factor for n in range(count)), unit
 
 
-def write_nifti(target: Path, array: NDArray[np.generic], affine: Affine, *, vector: bool) -> None:
+def write_nifti(
+    target: Path, array: NDArray[np.generic], affine: Affine, *, vector: bool, synthetic: bool = False
+) -> None:
     """Write voxels of shape (K, J, I) or (K, J, I, C).
 
     The affine is stored where it survives unchanged: in the sform when single precision holds it, else in the qform
@@ -199,6 +202,8 @@ def write_nifti(target: Path, array: NDArray[np.generic], affine: Affine, *, vec
     vector : bool
         Whether the last axis holds components of one quantity (the fifth NIfTI dimension) or images of their own, such
         as overlapping labels (the fourth).
+    synthetic : bool
+        Whether it shows no patient: the header's description then says so.
     """
     import nibabel as nib
 
@@ -211,6 +216,8 @@ def write_nifti(target: Path, array: NDArray[np.generic], affine: Affine, *, vec
     header.set_data_dtype(stored.dtype)
     header.set_data_shape(stored.shape)
     _store_affine(header, affine)
+    if synthetic:
+        header["descrip"] = _MADE_UP
     # Affine None: nibabel keeps the header's matrices and codes instead of setting its own.
     nib.Nifti1Image(stored, None, header).to_filename(target)
 
@@ -232,6 +239,12 @@ def _set_qform(header: Any, affine: Affine) -> bool:
     header.set_qform(affine, code="scanner", strip_shears=True)
     edges = np.linalg.norm(affine[:3, :3], axis=0)
     return bool((np.abs(header.get_qform() - affine)[:3, :3] <= 1e-4 * edges).all())
+
+
+def _synthetic(image: Any) -> tuple[str, ...]:
+    """The note of an image that `write_nifti` marked."""
+    described = bytes(image.header["descrip"]) if "descrip" in image.header else b""
+    return (SYNTHETIC,) if _MADE_UP in described else ()
 
 
 def sidecar_of(target: Path) -> Path:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from medai.errors import MedAIError, WriteError
 from medai.files import formats
 from medai.result import Boxes, Codes, Item, Labelmap, Provenance, Result, Segment, Table
-from medai.volume import Volume
+from medai.volume import SYNTHETIC, SYNTHETIC_KEY, Volume
 
 Writers = Mapping[Path, Callable[[Path], None]]
 
@@ -217,12 +217,17 @@ def _array_writers(
     sidecar: Mapping[str, object] | None = None,
 ) -> Writers:
     stored, affine, ending = _storable(array), item.affine, formats.suffix(target)
+    if isinstance(item, Volume) and SYNTHETIC in item.notes:
+        keys = {SYNTHETIC_KEY: "yes", **keys}
+    made_up = SYNTHETIC_KEY in keys
     if ending in formats.NIFTI:
         from medai.files.nifti import sidecar_of, write_nifti, write_sidecar
 
         content = {"name": item.name, **(sidecar or {}), "provenance": dict(keys)}
         vector = isinstance(item, Volume)
-        files: dict[Path, Callable[[Path], None]] = {target: lambda f: write_nifti(f, stored, affine, vector=vector)}
+        files: dict[Path, Callable[[Path], None]] = {
+            target: lambda f: write_nifti(f, stored, affine, vector=vector, synthetic=made_up)
+        }
         if sidecar or keys:
             files[sidecar_of(target)] = lambda f: write_sidecar(f, content)
         return files

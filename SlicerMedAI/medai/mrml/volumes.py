@@ -14,7 +14,7 @@ from vtkmodules.vtkCommonMath import vtkMatrix4x4
 from medai.errors import InputError
 from medai.mrml.dates import date_of_node
 from medai.mrml.transforms import array_from_matrix, matrix_from_array, node_to_world
-from medai.volume import Affine, Volume
+from medai.volume import SYNTHETIC, SYNTHETIC_KEY, Affine, Volume
 
 VTK_BIT = 1
 _NEVER = 0x6D65
@@ -76,7 +76,8 @@ def _volume(node: Any, to_world: Affine, *, modality: str, identifier: str = "")
         )
     array = voxels(scalars, image.GetDimensions(), name)
     identifier = identifier or (node.GetID() or "")
-    return Volume(array, to_world @ own_affine(node), name, modality, identifier, date=date_of_node(node))
+    notes = (SYNTHETIC,) if node.GetAttribute(SYNTHETIC_KEY) else ()
+    return Volume(array, to_world @ own_affine(node), name, modality, identifier, notes, date_of_node(node))
 
 
 def own_affine(node: Any) -> Affine:

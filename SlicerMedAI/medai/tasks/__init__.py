@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 IMAGE_TASKS = ("segment", "classify", "detect", "explain", "denoise", "encode")
 """What is asked of images; each has a folder here with ``Parameters``, ``check_choice`` and ``run.run``."""
-_HOMES = {"prepare": "medai.tasks.prepare", "change": "medai.tasks.change.run"} | dict.fromkeys(
-    ("train", "evaluate", "compress", "export"), "medai.training.task"
-)
+_HOMES = {
+    "prepare": "medai.tasks.prepare",
+    "change": "medai.tasks.change.run",
+    "synthesize": "medai.tasks.synthesize.run",
+} | dict.fromkeys(("train", "evaluate", "compress", "export"), "medai.training.task")
 TASKS = (*IMAGE_TASKS, *_HOMES)
 
 

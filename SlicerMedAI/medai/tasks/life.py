@@ -15,7 +15,7 @@ from medai.jobs.job import Job
 from medai.progress import Progress, Report
 from medai.result import Provenance
 from medai.tasks.parameters import TaskParameters
-from medai.volume import Series, Volume
+from medai.volume import SYNTHETIC, Series, Volume
 
 # Before this much of the work is done, the first slow passes would promise several times the true time.
 _LEAST_WORK_S = 1.0
@@ -89,6 +89,7 @@ class Life:
         """Where the result came from, up to this moment; of several models each with its own terms."""
         inputs = self.job.inputs
         volumes: tuple[Volume | Series, ...] = (inputs,) if isinstance(inputs, Series) else tuple(inputs)
+        made_up = any(SYNTHETIC in image.notes for images in self.frames for image in images)
         licences = [f"{model.name}: {model.licence}" if len(models) > 1 else model.licence for model in models]
         return Provenance(
             task=self.job.task,
@@ -104,6 +105,7 @@ class Life:
             citation=_joined(dict.fromkeys(model.citation for model in models)),
             licence=_joined(licences),
             notes=tuple(self.notes),
+            synthetic=made_up or self.job.task == "synthesize",
             software=", ".join(f"{name} {import_module(name).__version__}" for name in ("medai", "monai", "torch")),
         )
 

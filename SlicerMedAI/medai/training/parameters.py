@@ -139,8 +139,8 @@ class TrainingParameters:
         Name or folder of a model to begin with: weights of the same names and shapes are taken from it; empty for none.
     optimizer : str
         One of `OPTIMIZERS`.
-    learning_rate : float
-        Highest of the schedule; 0 takes 0.001, for a generator and its discriminator 0.0004.
+    learning_rate : float, or None
+        Highest of the schedule; None takes 0.001, for a generator and its discriminator 0.0004.
     momentum : float
         Of SGD (Nesterov's when above 0).
     weight_decay : float
@@ -210,7 +210,9 @@ class TrainingParameters:
     weighted_sampling: bool = False
     start_from: str = _own("", _model)
     optimizer: str = _choice("adamw", OPTIMIZERS)
-    learning_rate: float = _number(0.0, 0, 10)
+    learning_rate: float | None = _own(
+        None, lambda name, value: None if value is None else _in_range(name, value, (0, 10), whole=False, above=True)
+    )
     momentum: float = _number(0.9, 0, 0.999)
     weight_decay: float = _number(0.01, 0, 1)
     l1: float = _number(0.0, 0, 1)

@@ -9,7 +9,8 @@ import pytest
 
 from medai.bundles.pipeline import Pipeline
 from medai.errors import InputError
-from medai.tasks.synthesize.sampling import NOTE, samples
+from medai.tasks.synthesize.sampling import samples
+from medai.volume import SYNTHETIC
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_it_says_that_it_is_synthetic(pipeline):
     (sample,) = samples(pipeline, 1)
     assert "synthetic" in sample.image.name
     assert "synthetic" in sample.labelmap.name
-    assert sample.image.notes == (NOTE,)
+    assert sample.image.notes == (SYNTHETIC,)
     assert sample.image.modality == "MR"
 
 

@@ -43,7 +43,7 @@ OUTSIDE = [
     ("threshold", 1.5),
     ("noise", 0.0),
     ("noise", 1.5),
-    ("loss", "hinge"),
+    ("loss", "perceptual"),
     ("ignore_label", 0),
     ("ignore_label", 2.5),
     ("class_weights", "heavy"),

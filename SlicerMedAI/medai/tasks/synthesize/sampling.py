@@ -14,7 +14,8 @@ from medai.bundles.postprocessing import PRED
 from medai.bundles.prediction import smallest_unsigned
 from medai.errors import InputError
 from medai.result import Labelmap
-from medai.volume import Volume
+from medai.tasks.synthesize.choice import place_of
+from medai.volume import SYNTHETIC, Volume
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 LABEL = "label"
 """The key under which a bundle saves the label map that belongs to its image."""
-NOTE = "Synthetic: made by a network of random numbers. It shows no patient."
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,7 @@ def samples(
     condition: str | None = None,
     first: int = 0,
     walk: tuple[int, int] | None = None,
+    steps: int | None = None,
 ) -> Iterator[Sample]:
     """Make images, each when it is asked for. Nothing is kept.
 
@@ -72,8 +73,10 @@ def samples(
     first : int
         Number of the first image: ``samples(p, 2, first=3)`` gives what ``samples(p, 5)`` gives last.
     walk : (int, int) or None
-        In place of `seed`: from the first image of one seed to the first of another in `count` equal steps along a
-        sphere, both ends included.
+        In place of `seed`: from the first image of one seed to the first of another in equal steps along a sphere.
+    steps : int or None
+        Images of a whole walk, both ends included, of which those from `first` on are made; by default up to the last
+        that is made.
 
     Yields
     ------
@@ -94,27 +97,8 @@ def samples(
             "Choose a model that makes images; 'medai models list' tells what each is for.",
         )
     asked = place_of(condition, latents.conditions, pipeline.root.name)
-    return _made(pipeline, latents, range(first, first + count), seed=seed, asked=asked, walk=walk)
-
-
-def place_of(condition: str | None, conditions: tuple[str, ...], model: str) -> int | None:
-    """Place of a condition among those a model knows, however it is capitalised; None when nothing is asked for.
-
-    Raises
-    ------
-    InputError
-        When the model does not know it.
-    """
-    if condition is None:
-        return None
-    known = {name.casefold(): place for place, name in enumerate(conditions)}
-    if condition.casefold() not in known:
-        raise InputError(
-            f"The model '{model}' cannot be asked for images of '{condition}'.",
-            f"It makes images of: {', '.join(conditions)}." if conditions else "It makes images of one kind only.",
-            "Choose one of these, or leave the condition out." if conditions else "Leave the condition out.",
-        )
-    return known[condition.casefold()]
+    numbers = range(first, first + count)
+    return _made(pipeline, latents, numbers, seed=seed, asked=asked, walk=walk, steps=steps or numbers.stop)
 
 
 def _made(
@@ -125,20 +109,21 @@ def _made(
     seed: int,
     asked: int | None,
     walk: tuple[int, int] | None,
+    steps: int,
 ) -> Iterator[Sample]:
     description = describe(pipeline.root)
-    for step, number in enumerate(numbers):
+    for number in numbers:
         place = asked if asked is not None else 0 if walk else number % max(len(latents.conditions), 1)
         if walk is None:
             code, source = _code(latents, seed, number, place), f"seed {seed}"
         else:
             ends = [_code(latents, end, 0, place) for end in walk]
-            share = step / max(len(numbers) - 1, 1)
+            share = number / max(steps - 1, 1)
             code, source = latents.between(ends[0], ends[1], share, place), f"seeds {walk[0]} to {walk[1]}"
         shown = latents.conditions[place] if latents.conditions else ""
         name = " ".join(filter(None, ("synthetic", shown, f"{source} no {number}")))
         found = pipeline.images(pipeline.infer(code), name)
-        image = Volume(found[PRED].array, found[PRED].affine, name, description.modality, notes=(NOTE,))
+        image = Volume(found[PRED].array, found[PRED].affine, name, description.modality, notes=(SYNTHETIC,))
         labelmap = None
         if LABEL in found:
             values = found[LABEL]

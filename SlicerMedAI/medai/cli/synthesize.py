@@ -1,0 +1,114 @@
+"""``medai synthesize``."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medai.cli import options
+from medai.cli.outcome import EXIT_CODES, errors, guarded, output
+from medai.cli.progress import Listener
+from medai.errors import WriteError
+from medai.result import Labelmap, Result
+
+_HELP = """Make synthetic images.
+
+MODEL makes them out of random numbers: image N of a seed is always the same. Each is written as soon as it is made,
+with its labels as NAME_seg where the model makes labels. Every file says that it is synthetic: in its name, in its header,
+and as DICOM in the fields that the standard has for it.
+"""
+
+
+class SyntheticFormat(str, Enum):
+    """Endings of files, and DICOM, of which each image is a folder (its labels are a .seg.nrrd beside it)."""
+
+    NII_GZ = "nii.gz"
+    NII = "nii"
+    NRRD = "nrrd"
+    MHA = "mha"
+    DICOM = "dicom"
+
+
+def command(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model name or bundle folder.")],
+    *,
+    target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write to.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many images.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other images.")] = 0,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first image.")] = 0,
+    condition: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What all of them are to show; by default they take turns.")
+    ] = None,
+    walk: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="SEED SEED", help="In place of --seed: images on the way from one seed's to another's."),
+    ] = None,
+    device: options.Device = "auto",
+    file_format: Annotated[SyntheticFormat, typer.Option("--format", help="Of the files.")] = SyntheticFormat.NII_GZ,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per image.")] = False,
+    quiet: options.Quiet = False,
+    overwrite: options.Overwrite = True,
+    debug: options.Debug = False,
+) -> None:
+    """Replaced by `_HELP`: exit codes are part of it."""
+    with guarded(debug=debug):
+        from medai.api import prepare_synthesis, synthesize
+        from medai.api.running import of_many
+
+        asked: dict[str, Any] = {"seed": seed, "condition": condition, "walk": walk, "device": device}
+        asked |= {"steps": first + count} if walk else {}
+        prepare_synthesis(model, **asked)  # a wrong name or condition is told before a folder is made
+        _make_folder(target)
+        with Listener(errors(), quiet=quiet) as listener:
+            listener.begin(Path(model).name, "Starting")
+            for done, number in enumerate(range(first, first + count)):
+                name = f"synthetic_{Path(model).name}_{'walk' if walk else f'seed{seed}'}_{number:04d}"
+                image = target / (name if file_format is SyntheticFormat.DICOM else f"{name}.{file_format.value}")
+                if image.exists() and not overwrite:
+                    listener.say(f"{image} exists already and is kept")
+                    continue
+                (result,) = synthesize(model, first=number, on_progress=of_many(listener, done, count), **asked)
+                files = _write(result, image)
+                if as_json:
+                    about = {"output": [str(file) for file in files], "name": result.volume.name}
+                    output().print(json.dumps(about | {"provenance": result.provenance.attributes()}))
+                elif not quiet:
+                    output().print(f"{result.volume.name}: {image}")
+
+
+command.__doc__ = f"{_HELP}\n{EXIT_CODES}"
+
+
+def _make_folder(target: Path) -> None:
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"The folder '{target}' cannot be made.",
+            f"The computer reports: {error.strerror or error}.",
+            "Choose another output folder.",
+        ) from error
+
+
+def _write(result: Result, image: Path) -> tuple[Path, ...]:
+    """The image, and its labels beside it."""
+    from medai.files import formats, write
+    from medai.files.writing import companion
+
+    ending = formats.suffix(image)
+    if ending in formats.WRITABLE_VOLUME:
+        files = write(result.volume, image, provenance=result.provenance)
+        labels = image.with_name(f"{formats.stem(image)}.seg.nrrd") if ending == ".nrrd" else companion(image, "seg")
+    else:
+        from medai.dicom import write_synthetic
+
+        files = write_synthetic(result.volume, image, result.provenance)
+        labels = image.with_name(f"{image.name}.seg.nrrd")
+    for item in result.items:
+        if isinstance(item, Labelmap):
+            files += write(item, labels, provenance=result.provenance)
+    return files
