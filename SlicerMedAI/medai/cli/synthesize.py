@@ -18,8 +18,8 @@ from medai.result import Labelmap, Result
 _HELP = """Make synthetic images.
 
 MODEL makes them out of random numbers: image N of a seed is always the same. Each is written as soon as it is made,
-with its labels as NAME_seg where the model makes labels. Every file says that it is synthetic: in its name, in its header,
-and as DICOM in the fields that the standard has for it.
+with its labels as NAME_seg where the model makes labels. Every file says that it is synthetic: in its name, in its
+header, and as DICOM in the fields that the standard has for it.
 """
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from medai.errors import InputError
 from medai.progress import Progress, Report
+from medai.tasks.synthesize.sampling import samples
 from medai.training.data import DataList
 from medai.training.data.item import TEST, TRAINING, VALIDATION
 from medai.training.data.splits import split
@@ -22,7 +23,6 @@ from medai.training.framing import Frame
 from medai.volume import Volume
 
 if TYPE_CHECKING:
-    from medai.bundles.pipeline import Pipeline
     from medai.engine.loaded import LoadedModels
 
 Images = NDArray[np.float32]
@@ -73,17 +73,10 @@ def generated(
     learned = divided.part(TRAINING)
     wanted = count or max(min(len(learned), MOST), 4)
     made: list[Volume] = []
-    for image in _samples(loaded.get(root, device), wanted, seed):
+    for sample in samples(loaded.get(root, device), wanted, seed):
         report(Progress(STAGE, len(made), wanted))
-        made.append(image)
+        made.append(sample.image)
     return compared(made, _read(learned, report), _read(rest, report), report, about=about, seed=seed, device=device)
-
-
-def _samples(pipeline: Pipeline, count: int, seed: int) -> Iterator[Volume]:
-    assert pipeline.latents is not None
-    for number in range(count):
-        own = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-        yield pipeline.image(pipeline.infer(pipeline.latents.draw(1, own)), f"synthetic {number}")
 
 
 def compared(

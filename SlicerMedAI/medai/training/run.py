@@ -200,9 +200,11 @@ def _explained(error: BaseException) -> MedAIError:
 
 def _judged(root: Path, data: DataList, report: Report, loaded: LoadedModels, device: Device) -> Evaluation | None:
     held_out = data.part(VALIDATION)
-    if not len(held_out) or describe(root).task == "synthesize":
+    if not len(held_out):
         return None
-    return judge(root, held_out, report, loaded, device=device.name, split="validation", backend="torch")
+    # What a generator makes is compared with what it has learned from, too.
+    cases = data if describe(root).task == "synthesize" else held_out
+    return judge(root, cases, report, loaded, device=device.name, split="validation", backend="torch")
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def dark_and_bright(tmp_path_factory) -> Path:
 def train(tmp_path):
     """Trains a generator in this process."""
 
-    def run(data: Path, name: str = "model", on_progress=None, **parameters) -> Path:
+    def run(data: Path, name: str = "model", on_progress=None, validation=0.0, **parameters) -> Path:
         medai.train(
             data,
             "synthesize",
@@ -74,6 +74,7 @@ def train(tmp_path):
             in_process=True,
             device="cpu",
             modality="MR",
+            validation=validation,
             on_progress=on_progress,
         )
         return tmp_path / name
@@ -136,7 +137,7 @@ def test_what_was_best_until_a_stop_is_kept(train, labelled_blobs, tmp_path):
 
 
 def test_its_history_tells_of_both_networks(train, labelled_blobs):
-    root = train(labelled_blobs, epochs=2, validate_every=1)
+    root = train(labelled_blobs, epochs=2, validate_every=1, validation=0.25)
     rows = folder.history(root)
     assert {"epoch", "generator_loss", "discriminator_loss", "learning_rate", "likeness"} == set(rows[-1])
     card = (root / "docs" / "README.md").read_text(encoding="utf-8")

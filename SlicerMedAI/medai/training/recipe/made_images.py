@@ -57,7 +57,7 @@ def _affine(images: ImageSummary, parameters: TrainingParameters) -> tuple[tuple
         signs = (1, 1, 1)
     else:
         sizes = [images.size[axis].median * images.spacing[axis].median for axis in range(2)]
-        sizes = [min(sizes)] * 2 if len(set(patch)) == 1 else sizes
+        sizes = [max(sizes)] * 2 if len(set(patch)) == 1 else sizes
         spacing = [round(size / edge, 4) for size, edge in zip(sizes, patch, strict=True)] + [1.0]
         signs = (-1, -1, 1)  # the rows of a picture go down, its columns to the patient's left
     rows = []

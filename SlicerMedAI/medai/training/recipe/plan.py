@@ -329,7 +329,7 @@ def _patch(
         return (min(max(round(max(sizes)), 16), _LARGEST_PICTURE[dimensions]),) * dimensions
     largest = _LARGEST_MADE if task == "synthesize" else _LARGEST_PATCH[dimensions]
     if task == "synthesize" and dimensions == 2:
-        sizes = [min(sizes)] * 2  # every picture is cut down to its middle square
+        sizes = [max(sizes)] * 2  # every picture keeps its proportions
     if task == "detect" and dimensions == 2:
         sizes = [max(sizes)] * 2  # every picture is brought to this longest edge
     patch = tuple(max(8, min(largest, int(size) // 8 * 8)) for size in sizes)

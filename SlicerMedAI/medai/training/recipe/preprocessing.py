@@ -19,10 +19,6 @@ _IN_UNITS_OF_NOISE = (
     "(max(float(numpy.median(a[a > 0])) / 1.349, 1e-6) if (a > 0).any() else 1.0))"
     "(numpy.abs(x[:, 1:, 1:] - x[:, :-1, 1:] - x[:, 1:, :-1] + x[:, :-1, :-1])))(numpy.asarray(d['image']))"
 )
-_SQUARE = (
-    "$lambda d: {**d, **{k: monai.transforms.CenterSpatialCrop(min(d[k].shape[1:]))(d[k]) for k in ('image', 'label') "
-    "if getattr(d.get(k), 'ndim', 0) == 3}}"
-)
 _PEAK = "$lambda d: {**d, 'image': d['image'] / max(float(numpy.percentile(d['image'], 99.5)), 1e-6)}"
 
 
@@ -57,21 +53,11 @@ def geometry(plan: Plan, keys: list[str]) -> list[Config]:
     if plan.task == "detect" and plan.dimensions == 2:
         longest = {"spatial_size": max(plan.patch), "size_mode": "longest", "anti_aliasing": True}
         return [{"_target_": "Resized", "keys": "image", **longest}]
-    if plan.task == "classify":
+    if plan.synthesizes and plan.dimensions == 3:  # at its own scale, as much of its middle as is made of it
+        found.append({"_target_": "ResizeWithPadOrCropd", "keys": keys, "spatial_size": list(plan.patch)})
+    elif plan.task == "classify" or plan.synthesizes:
         found += _one_size(plan, keys)
-    if plan.synthesizes:
-        found += _middle(plan, keys)
     return found
-
-
-def _middle(plan: Plan, keys: list[str]) -> list[Config]:
-    """As much of the middle of every image as is made of it: of a volume at its own scale, else all of a square."""
-    size = list(plan.patch)
-    if plan.dimensions == 3:
-        return [{"_target_": "ResizeWithPadOrCropd", "keys": keys, "spatial_size": size}]
-    resized: Config = {"_target_": "Resized", "keys": keys, "spatial_size": size}
-    resized |= {"mode": ["bilinear", "nearest"][: len(keys)], "anti_aliasing": [True, False][: len(keys)]}
-    return [*([_SQUARE] if len(set(size)) == 1 else []), resized]  # type: ignore[list-item]  # an expression
 
 
 def _one_size(plan: Plan, keys: list[str]) -> list[Config]:
