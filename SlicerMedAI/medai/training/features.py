@@ -83,7 +83,9 @@ class Features:
                 layer = module(layer)
                 found.append(layer)
             flat = [one.flatten(2) for one in found]
-            statistics.append(torch.cat([part for one in flat for part in (one.mean(-1), one.std(-1, correction=0))], dim=1).cpu())
+            statistics.append(
+                torch.cat([part for one in flat for part in (one.mean(-1), one.std(-1, correction=0))], dim=1).cpu()
+            )
             codes.append(layer.flatten(1).cpu())
         return torch.cat(statistics).double().numpy(), torch.cat(codes).double().numpy()
 
