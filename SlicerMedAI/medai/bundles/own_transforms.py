@@ -1,8 +1,8 @@
-"""What a configuration may ask of medai's own transforms (`medai.transforms`) without anybody having trusted it.
+"""What a configuration may ask of medai's own transforms and networks without anybody having trusted it.
 
-They read files: a template, or another bundle. So every argument is held to what it may be, and files are those of the
-bundle itself, in the very places where a training puts them. A bundle that lies there is checked like any other before
-it runs.
+Transforms (`medai.transforms`) read files: a template, or another bundle. So every argument is held to what it may be,
+and files are those of the bundle itself, in the very places where a training puts them. A bundle that lies there is
+checked like any other before it runs.
 """
 
 from __future__ import annotations
@@ -32,6 +32,15 @@ def _yes_or_no(value: object) -> bool:
     return isinstance(value, bool)
 
 
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
+
+
+def _component(value: object) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value  # which is looked at like any other
+
+
+_TITLE: Final = _text(r"[^$@%#\s][^$@#\n]{0,99}")
 _COMMON: Final = {"keys": _some(_text(r"[A-Za-z]\w*")), "allow_missing_keys": _yes_or_no}
 OWN_TRANSFORMS: Final[Mapping[str, Mapping[str, _Rule]]] = {
     "medai.transforms.CorrectBiasFieldd": {**_COMMON, "iterations": _some(_whole)},
@@ -44,6 +53,24 @@ OWN_TRANSFORMS: Final[Mapping[str, Mapping[str, _Rule]]] = {
         **_COMMON,
         "bundle": _text(r"\$@bundle_root \+ '/models/denoiser'"),
         "device": _text(r"@device|cpu|cuda(:\d)?"),
+    },
+    "medai.transforms.LoadVisitsd": {
+        **_COMMON,
+        "measurements": _some(_TITLE),
+        "size": _some(_whole),
+        "spacing": _some(_number),
+        "horizon_days": lambda value: _number(value) or value == "@horizon_days",
+    },
+    "medai.transforms.StackVisitsd": {**_COMMON, "visits": _whole, "dates": _whole, "size": _some(_whole)},
+    "medai.networks.SeriesForecaster": {
+        **{name: _some(_number) for name in ("means", "spreads", "changes")},
+        **dict.fromkeys(("classes", "features", "hidden", "members"), _whole),
+        "targets": _some(_whole),
+        "cell": _text("gru|lstm"),
+        "encoder": _component,
+        "dropout": _number,
+        "spread": lambda value: _some(_number)(value) or value == "@spread",
+        "temperature": lambda value: _number(value) or value == "@temperature",
     },
 }
 """Classes by their full names, and what each of their arguments may be."""

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from medai.bundles.description import Description
 from medai.training.calibrating import Calibration
+from medai.training.calibrating_forecasts import ForecastCalibration
+from medai.training.card_courses import forecast_calibration, forecast_input, forecast_what
 from medai.training.data import DataList
 from medai.training.data.item import SPLITS
 from medai.training.evaluation import Estimate, Summary
-from medai.training.recipe import Plan
+from medai.training.recipe import ForecastPlan, Plan
 
 NOISES = {"rician": "Rician", "gaussian": "white Gaussian", "low_dose_ct": "low-dose CT"}
 """Noise models in words."""
@@ -20,7 +22,14 @@ _STEPS = {
 }
 
 
-_BY_LABEL = {"segment": "dice", "classify": "recall", "detect": "ap@0.50", "denoise": "psnr", "encode": "psnr"}
+_BY_LABEL = {
+    "segment": "dice",
+    "classify": "recall",
+    "detect": "ap@0.50",
+    "denoise": "psnr",
+    "encode": "psnr",
+    "forecast": "mae_next",
+}
 
 
 def model_card(
@@ -31,6 +40,7 @@ def model_card(
     description: Description,
     *,
     calibration: Calibration | None = None,
+    calibrated: ForecastCalibration | None = None,
 ) -> str:
     """``docs/README.md`` of a trained bundle.
 
@@ -48,6 +58,8 @@ def model_card(
         Of the bundle.
     calibration : Calibration, optional
         Of a classifier.
+    calibrated : ForecastCalibration, optional
+        Of a forecaster.
     """
     parts = [
         f"# {description.title}",
@@ -55,12 +67,13 @@ def model_card(
         "Research only. Not a medical device; not for diagnosis.",
         "## Use",
         _use(plan, description.name),
-        _input(plan),
+        forecast_input(plan) if isinstance(plan, ForecastPlan) else _input(plan),
         "## Data",
         data_text(data),
         "## Training",
         _training(plan, rows),
         *(["## Calibration and operating point", _calibration(plan, calibration)] if calibration is not None else []),
+        *(["## Calibration", forecast_calibration(plan, calibrated)] if isinstance(plan, ForecastPlan) else []),
         "## Scores",
         _scores(plan, summary),
         "## Where it fails",
@@ -74,6 +87,8 @@ def _what(plan: Plan) -> str:
     shown = f"{plan.modality} {kind}" if plan.modality else kind
     if plan.task == "denoise":
         return f"Takes {NOISES[plan.parameters.noise_model]} noise out of {shown}."
+    if isinstance(plan, ForecastPlan):
+        return forecast_what(plan)
     if plan.task == "encode":
         return f"Describes {shown} by a code of few numbers, and makes them anew of it, without their noise."
     names = "\n".join(
@@ -93,6 +108,7 @@ def _use(plan: Plan, name: str) -> str:
         "detect": f"medai detect {example} --model {name} --output result.mrk.json\n",
         "denoise": f"medai denoise {example} --model {name} --output result.nii.gz\n",
         "encode": f"medai encode {example} --model {name} --output codes.csv\n",
+        "forecast": f"medai forecast visits.csv --model {name} --at 2027-01-01 --output forecast\n",
     }.get(plan.task, "")
     return (
         f"```\n{own}"

@@ -147,6 +147,22 @@ def decide(root: Path, temperature: float, points: Sequence[OperatingPoint]) -> 
         raise _incomplete(root.name, error) from error
 
 
+def soften(root: Path, spread: Sequence[float], temperature: float) -> None:
+    """Write into the configuration of a forecaster by what its scales are multiplied and its logits divided.
+
+    Raises
+    ------
+    WriteError
+        When the disk is full or read-only.
+    """
+    inference = json.loads((root / INFERENCE).read_text(encoding="utf-8"))
+    inference |= {"spread": list(spread), "temperature": temperature}
+    try:
+        _write(root, {Path(INFERENCE).name: _as_text(inference)})
+    except OSError as error:
+        raise _incomplete(root.name, error) from error
+
+
 def note_points(root: Path, points: Sequence[OperatingPoint]) -> None:
     """Write into a detector's description from which score on it shows something.
 

@@ -17,6 +17,7 @@ from medai.errors import InputError
 from medai.jobs.job import Job
 from medai.progress import Progress, Report
 from medai.result import Labelmap, Result, Table
+from medai.tasks.forecast.model import ForecastModel
 from medai.tasks.life import Life
 from medai.training.data import DataList
 from medai.training.data.boxes import boxed
@@ -33,6 +34,7 @@ from medai.training.evaluation import (
 from medai.training.evaluation.run import Kind
 from medai.training.judge_boxes import detected
 from medai.training.judge_codes import encoded
+from medai.training.judge_courses import forecasted
 from medai.training.judge_images import denoised
 from medai.training.judge_synthesis import generated
 from medai.training.request import EvaluationRequest
@@ -132,6 +134,8 @@ def judge(
     """
     description = describe(root)
     task = description.task
+    if task == "forecast":
+        return _forecasts(description, data, report, device=device, split=split)
     key = _REFERENCES.get(task)
     if key is None:
         raise InputError(
@@ -187,6 +191,18 @@ def _classification(
     if points[0].name == classes[0]:
         classes, judged = classes[::-1], (_turned(case) for case in judged)
     return evaluate("classify", judged, labels=classes, about=told, options=Options(threshold=points[0].threshold))
+
+
+def _forecasts(description: Description, data: DataList, report: Report, *, device: str, split: str) -> Evaluation:
+    def at(number: int) -> None:
+        report(Progress(STAGE, number, len(data)))
+
+    about = About(
+        f"{description.title}: evaluation", f"{description.name} {description.version}", data.name, split or "all cases"
+    )
+    model = ForecastModel(description.root, device)
+    asked = {"targets": model.targets, "classes": model.classes}
+    return evaluate("forecast", forecasted(model, data, at), labels=asked, about=about)
 
 
 def _segmented(

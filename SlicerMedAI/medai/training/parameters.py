@@ -25,8 +25,23 @@ NETWORKS = (
     "shrinkage",
     "retinanet",
     "generator",
+    "gru",
+    "lstm",
 )
-LOSSES = ("auto", "cross_entropy", "focal", "dice", "dice_ce", "mse", "l1", "ssim", "rms", "hinge", "least_squares")
+LOSSES = (
+    "auto",
+    "cross_entropy",
+    "focal",
+    "dice",
+    "dice_ce",
+    "mse",
+    "l1",
+    "ssim",
+    "rms",
+    "hinge",
+    "least_squares",
+    "nll",
+)
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("auto", "constant", "cosine", "one_cycle", "poly")
 NORMALIZATIONS = ("auto", "none", "zscore", "percentile", "peak", "ct_window")
@@ -56,6 +71,12 @@ def _model(name: str, value: object) -> str:
     if not isinstance(value, (str, Path)):
         raise wrong(name, value, "It is the name of a model, or its folder")
     return str(value)
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) and one for one in value):
+        raise wrong(name, value, "It is a list of titles of columns")
+    return tuple(value)
 
 
 @dataclass(frozen=True)
@@ -165,6 +186,14 @@ class TrainingParameters:
     bf16 : bool
         Mixed precision on a processor that computes in bfloat16; elsewhere it changes nothing. About twice as fast, but
         not to the last digit the same on every computer.
+    measurements : tuple of str
+        Of a forecaster: columns that it learns from; none takes all that hold numbers that differ.
+    targets : tuple of str
+        Of a forecaster: columns that it forecasts; may be left out where there is one measurement alone.
+    members : int
+        Of a forecaster: networks that it is made of; where they disagree it is less sure.
+    missing : float
+        Of a forecaster: chance of each visit, and of each measurement of a visit, to be left out while it learns.
     seed : int
     workers : int
         Processes that prepare cases; their number does not change the result.
@@ -224,6 +253,10 @@ class TrainingParameters:
     ema: float = _number(0.0, 0, 0.999)
     amp: bool = True
     bf16: bool = False
+    measurements: tuple[str, ...] = _own((), _texts)
+    targets: tuple[str, ...] = _own((), _texts)
+    members: int = _number(5, 1, 64)
+    missing: float = _number(0.1, 0, 0.9)
     seed: int = _number(0, 0, 2**31 - 1)
     workers: int = _number(0, 0, 64)
     cache: float = _number(1.0, 0, 1)

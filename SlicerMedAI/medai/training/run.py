@@ -22,6 +22,7 @@ from medai.result import Result
 from medai.tasks.life import Life
 from medai.training import folder
 from medai.training.calibrating import calibrate, positive_class
+from medai.training.calibrating_forecasts import calibrate_forecasts
 from medai.training.card import model_card
 from medai.training.chart import curves
 from medai.training.data import DataList, DataReport, check, split, without_bad_items
@@ -32,7 +33,7 @@ from medai.training.evaluation import Evaluation
 from medai.training.ingredients import give
 from medai.training.judge import judge, scores
 from medai.training.operating_boxes import choose_points
-from medai.training.recipe import bundle_configs, plan
+from medai.training.recipe import ForecastPlan, Plan, bundle_configs, forecast_plan, plan
 from medai.training.request import TrainingRequest
 from medai.training.sheet import write_sheet
 from medai.training.synthesis_card import synthesis_card
@@ -73,7 +74,11 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
     data = with_synthetic(data, synthetic, root, checked, request.task)
     device = _device(request.device)
     life.tell(device.reason)
-    chosen = plan(data, checked, request.task, request.parameters, name=root.name, modality=request.modality)
+    about = {"name": root.name, "modality": request.modality}
+    if request.task == "forecast":
+        chosen: Plan = forecast_plan(data, checked, request.parameters, **about)
+    else:
+        chosen = plan(data, checked, request.task, request.parameters, **about)
     positive = positive_class(chosen, request.positive)
     configs = bundle_configs(chosen, data_source=data.name, licence=request.licence)
     goes_on = folder.prepare(root, configs, data, overwrite=request.overwrite, finish=request.finish)
@@ -84,7 +89,7 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
         synthesize(data, synthetic, checked, seed=chosen.parameters.seed, device=device.name, report=report)
         for note in give(root, chosen, data):
             life.tell(note)
-        _run(root, device.name, report)
+        _run(root, device.name, report, pictures=request.task != "forecast")
     elif not (root / folder.WEIGHTS).is_file():
         raise InputError(
             "There is nothing to finish yet.",
@@ -92,7 +97,7 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
             "Let it go on: give the same command without --finish.",
         )
     rows = folder.history(root)
-    calibration = None
+    calibration, calibrated = None, None
     if chosen.task == "classify":
         calibration = calibrate(
             root,
@@ -104,6 +109,8 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
             positive=positive,
             sensitivity=request.sensitivity,
         )
+    if isinstance(chosen, ForecastPlan):
+        calibrated = calibrate_forecasts(root, data.part(VALIDATION), chosen.targets, report, device=device.name)
     life.at("Judging the model")
     found = _judged(root, data, report, loaded, device)
     if chosen.task == "detect":
@@ -112,7 +119,7 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
     if chosen.synthesizes:
         card = synthesis_card(chosen, data, rows, summary, describe(root))
     else:
-        card = model_card(chosen, data, rows, summary, describe(root), calibration=calibration)
+        card = model_card(chosen, data, rows, summary, describe(root), calibration=calibration, calibrated=calibrated)
     folder.complete(root, card=card, licence=request.licence, data_licence=request.data_licence)
     table, plot = curves(rows)
     judged = () if found is None else (scores(found),)
@@ -145,7 +152,7 @@ def _device(requested: str) -> Device:
     return device
 
 
-def _run(root: Path, device: str, report: Report) -> None:
+def _run(root: Path, device: str, report: Report, *, pictures: bool) -> None:
     """What ``python -m monai.bundle run --config_file configs/train.json`` does, watched."""
     from monai.bundle import ConfigParser
     from monai.utils import set_determinism
@@ -160,7 +167,7 @@ def _run(root: Path, device: str, report: Report) -> None:
     try:
         with _quiet():
             part("initialize")
-            if find_spec("matplotlib") is not None:
+            if pictures and find_spec("matplotlib") is not None:
                 write_sheet(root, part("train#dataset"))
             Watch(report, part("train#trainer"), part("validate#evaluator"), part("history"))
             part("run")

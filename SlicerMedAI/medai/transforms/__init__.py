@@ -6,5 +6,6 @@ What a configuration may ask of them without anybody having trusted it is said i
 from medai.transforms.alignment import AlignToTemplated
 from medai.transforms.bias_field import CorrectBiasFieldd
 from medai.transforms.denoising import DenoiseByBundled
+from medai.transforms.visits import LoadVisitsd, StackVisitsd
 
-__all__ = ["AlignToTemplated", "CorrectBiasFieldd", "DenoiseByBundled"]
+__all__ = ["AlignToTemplated", "CorrectBiasFieldd", "DenoiseByBundled", "LoadVisitsd", "StackVisitsd"]

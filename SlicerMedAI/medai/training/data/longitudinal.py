@@ -12,6 +12,7 @@ from medai.training.data.documents import column_titles, read_rows
 from medai.training.data.item import DataItem
 
 SUBJECT, VISIT, DELAY, GROUP = "Subject ID", "Visit", "MR Delay", "Group"
+DATE, IMAGE, LABEL, SPLIT = "Date", "Image", "Label", "Split"
 
 
 def read_longitudinal(
@@ -22,6 +23,10 @@ def read_longitudinal(
     delay: str = DELAY,
     group: str = GROUP,
     name: str = "MRI ID",
+    date: str = DATE,
+    image: str = IMAGE,
+    label: str = LABEL,
+    split: str = SPLIT,
     values: Sequence[str] = (),
 ) -> DataList:
     """Visits of subjects; `DataList.by_patient` gives each subject's in order.
@@ -30,17 +35,18 @@ def read_longitudinal(
     ----------
     path : Path
         A CSV or TSV file.
-    subject, visit, delay, group, name : str
-        Titles of columns: who, which visit, days since the first, diagnosis, name of the visit. All but `subject` may
-        be absent from the table.
+    subject, visit, delay, group, name, date, image, label, split : str
+        Titles of columns: who, which visit, days since the first, diagnosis, name of the visit, its date (ISO 8601),
+        the files of its image and label map, relative to the table, and the part that the subject belongs to
+        (``"training"``, ``"validation"``, ``"test"``). All but `subject` may be absent from the table.
     values : sequence of str
         Columns to keep; all others unless given. Numbers where every known cell is one; missing cells become None.
 
     Returns
     -------
     DataList
-        For the task ``"forecast"``: ``"visit"`` and ``"delay"`` (days), ``"label"`` the group's number, and the kept
-        columns under their titles.
+        For the task ``"forecast"``: ``"visit"``, ``"delay"`` (days) and ``"date"``, ``"label"`` the group's number, and
+        the kept columns under their titles.
 
     Raises
     ------
@@ -54,20 +60,24 @@ def read_longitudinal(
         raise InputError(
             f"'{path.name}' has no column '{absent[0]}'.",
             f"Its columns are {', '.join(titles[:20]) or '(none)'}.",
-            "Name the columns (subject=..., visit=..., delay=..., group=...).",
+            "Name the columns (subject=..., visit=..., delay=..., date=..., group=...).",
         )
-    special = (subject, visit, delay, group, name)
+    special = (subject, visit, delay, group, name, date, image, label, split)
     kept = list(values) or [title for title in titles if title and title not in special]
     columns = {title: column_values([row[title] for row in rows]) for title in kept}
     columns.update(
         {key: column_values([row[t] for row in rows]) for key, t in (("visit", visit), ("delay", delay)) if t in titles}
     )
+    if date in titles:
+        columns["date"] = [row[date] or None for row in rows]
     labels, names = label_values(rows, [group]) if group in titles else ([None] * len(rows), {})
     items = [
         DataItem(
-            row.get(name) or f"{row[subject]} {row.get(visit) or number + 1}",
+            row.get(name) or f"{row[subject]} {row.get(visit) or row.get(date) or number + 1}",
+            {key: (path.parent / row[t],) for key, t in (("image", image), ("label", label)) if row.get(t)},
             values={**{title: column[number] for title, column in columns.items()}, "label": labels[number]},
             patient=row[subject],
+            split=row.get(split, "").lower(),
         )
         for number, row in enumerate(rows)
     ]
@@ -78,7 +88,7 @@ def read_longitudinal(
 def is_longitudinal(table: Path) -> bool:
     """Whether a CSV file has a row per visit of a subject."""
     titles = set(column_titles(table))
-    return SUBJECT in titles and bool(titles & {VISIT, DELAY})
+    return SUBJECT in titles and bool(titles & {VISIT, DELAY, DATE})
 
 
 def _check_visits(path: Path, items: Sequence[DataItem]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -131,7 +131,40 @@ class SynthesisCase(Case):
     traits: NDArray[np.float64] = field(repr=False)
 
 
-AnyCase = ClassificationCase | SegmentationCase | DetectionCase | RestorationCase | SynthesisCase
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ForecastCase(Case):
+    """A forecast from the first visits of a subject, and what was measured later.
+
+    Parameters
+    ----------
+    visits : int
+        Of which the forecast was made.
+    years : ndarray, shape (H,)
+        From the last of them to each later visit, the next one first.
+    truth, location, scale : ndarray, shape (H, P)
+        What was measured then of each target, NaN where it was not; and of the logistic distribution forecast.
+    carried : sequence of float, length P
+        The last value known at the time of the forecast, NaN when none was.
+    line : sequence of sequence of float, shape (P, H)
+        The subject's own straight line.
+    label : int, optional
+        The subject's class, where it is known.
+    probabilities : sequence of float, length K
+        Of the classes; empty of a model that tells none.
+    """
+
+    visits: int
+    years: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    location: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    carried: Sequence[float]
+    line: Sequence[Sequence[float]]
+    label: int | None = None
+    probabilities: Sequence[float] = ()
+
+
+AnyCase = ClassificationCase | SegmentationCase | DetectionCase | RestorationCase | SynthesisCase | ForecastCase
 
 
 def table_of(rows: list[Row]) -> Table:

@@ -170,7 +170,32 @@ class SynthesisDetails:
     frechet: Mapping[str, Interval]
 
 
-Details = ClassificationDetails | SegmentationDetails | DetectionDetails | RestorationDetails | SynthesisDetails
+@dataclass(frozen=True, eq=False)
+class ForecastDetails:
+    """What the plots of a forecaster need.
+
+    Parameters
+    ----------
+    targets : tuple of str
+    confidence : float
+        Of the intervals in the table of cases.
+    classes : ClassificationDetails or None
+        Of subjects, where the model tells classes apart.
+    """
+
+    targets: tuple[str, ...]
+    confidence: float
+    classes: ClassificationDetails | None = None
+
+
+Details = (
+    ClassificationDetails
+    | SegmentationDetails
+    | DetectionDetails
+    | RestorationDetails
+    | SynthesisDetails
+    | ForecastDetails
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,8 @@ from medai.training.evaluation.cases import AnyCase, Row, table_of
 from medai.training.evaluation.findings import Details, Findings, Options, Worst
 from medai.training.evaluation.summary import About, Summary, write_summary
 
-Kind = Literal["classify", "segment", "detect", "denoise", "encode", "translate", "synthesize"]
-Labels = Mapping[str, int] | Sequence[str]
+Kind = Literal["classify", "segment", "detect", "denoise", "encode", "translate", "synthesize", "forecast"]
+Labels = Mapping[str, int] | Sequence[str] | Mapping[str, Sequence[str]]
 
 CASES_FILE, SUMMARY_FILE, REPORT_FILE = "cases.csv", "summary.json", "report.html"
 
@@ -105,7 +105,8 @@ def evaluate(
     cases : iterable of Case
         Of that kind; may be a generator, of whose images only those of the worst cases are kept.
     labels : sequence of str, or mapping of str to int
-        Class names in the order of the model's output, or structures with their label values.
+        Class names in the order of the model's output, or structures with their label values; of a forecaster
+        ``{"targets": names, "classes": names}``.
     about : About, optional
         Title, model, data and split, for the summary and the report.
     options : Options, optional
@@ -149,6 +150,7 @@ def _findings(kind: str, cases: Iterable[Any], labels: Labels, options: Options)
         "encode": lambda: _restore(cases, options),
         "translate": lambda: _restore(cases, options),
         "synthesize": lambda: _synthesize(cases, options),
+        "forecast": lambda: _forecast(cases, labels, options),
     }
     if kind not in kinds:
         raise InputError(
@@ -166,7 +168,7 @@ def _classify(cases: Iterable[Any], labels: Labels, options: Options) -> Finding
     return classification_findings(cases, list(labels), options)
 
 
-def _segment(cases: Iterable[Any], labels: Labels, options: Options) -> Findings:
+def _segment(cases: Iterable[Any], labels: Any, options: Options) -> Findings:
     from medai.training.evaluation.kinds.segment import segmentation_findings
 
     return segmentation_findings(cases, labels, options)
@@ -188,6 +190,12 @@ def _synthesize(cases: Iterable[Any], options: Options) -> Findings:
     from medai.training.evaluation.kinds.synthesize import synthesis_findings
 
     return synthesis_findings(cases, options)
+
+
+def _forecast(cases: Iterable[Any], labels: Any, options: Options) -> Findings:
+    from medai.training.evaluation.kinds.forecast import forecast_findings
+
+    return forecast_findings(cases, labels["targets"], labels["classes"], options)
 
 
 def _write_text(file: Path, text: str) -> None:

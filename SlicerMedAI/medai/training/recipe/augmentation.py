@@ -39,7 +39,7 @@ def intensities(plan: Plan) -> list[Config]:
 
 
 def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
-    if plan.task in ("classify", "synthesize"):
+    if plan.task in ("classify", "synthesize", "forecast"):
         return []
     keys = [*keys_of(plan), *maps_of(plan)]
     # "affine" cuts the patch out of this itself.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from medai.training.recipe import adversarial, detection
+from medai.training.recipe import adversarial, detection, forecasting
+from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.evaluating import evaluate_config
 from medai.training.recipe.inference import inference_config
 from medai.training.recipe.metadata import metadata_config
@@ -34,4 +35,6 @@ def bundle_configs(plan: Plan, *, data_source: str, licence: str) -> dict[str, d
     }
     if plan.task == "detect":
         configs |= detection.configs(plan, configs)
+    if isinstance(plan, ForecastPlan):
+        configs |= forecasting.configs(plan, configs)
     return {name: config for name, config in configs.items() if config}

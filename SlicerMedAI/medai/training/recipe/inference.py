@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from medai.training.recipe import detection
+from medai.training.recipe import detection, forecasting
 from medai.training.recipe.adversaries import generator_def
 from medai.training.recipe.chosen_steps import cleaning
+from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.networks import network
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import centring, geometry, scaling
@@ -28,6 +29,8 @@ def network_def(plan: Plan) -> Config:
     chosen = plan.parameters
     if plan.task == "detect":
         return detection.network_def(plan)
+    if isinstance(plan, ForecastPlan):
+        return forecasting.network_def(plan, calibrated=False)
     config = network(
         chosen.network,
         plan.patch,
@@ -62,7 +65,7 @@ def inferer(plan: Plan) -> Config:
 
     A denoiser looks no further than a few voxels, and gains from larger windows: they have fewer borders.
     """
-    if plan.task == "classify":
+    if plan.task in ("classify", "forecast"):
         return {"_target_": "SimpleInferer"}
     return {
         "_target_": "SlidingWindowInferer",
@@ -129,6 +132,8 @@ def finishing(plan: Plan) -> list[Config]:
             {**tempered, "minv": None, "maxv": None},
             {"_target_": "Activationsd", "keys": "pred", **activation(plan)},
         ]
+    if plan.task == "forecast":
+        return []
     if plan.restores:
         return [_BACK, *([] if plan.keeps_grid else [invert])]  # type: ignore[list-item]
     moved = plan.dimensions == 3 or "crop_foreground" in plan.parameters.preprocessing
@@ -141,7 +146,7 @@ def activation(plan: Plan) -> Config:
 
 
 def _saving(plan: Plan) -> list[Config]:
-    if plan.task in ("classify", "detect"):
+    if plan.task in ("classify", "detect", "forecast"):
         return []
     saving: Config = {
         "_target_": "SaveImaged",

@@ -6,6 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from medai.bundles.labels import color
+from medai.training.recipe import forecasting
+from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.networks import stride_of
 from medai.training.recipe.plan import Plan
 
@@ -18,6 +20,7 @@ _VERBS = {
     "denoise": "Denoising",
     "encode": "Encoding",
     "synthesize": "Synthesis",
+    "forecast": "Forecasting",
 }
 _PACKAGES = {"monai_version": "monai", "pytorch_version": "torch", "numpy_version": "numpy"}
 
@@ -51,6 +54,12 @@ def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
         own["noise"] = {"model": plan.parameters.noise_model, "strongest": plan.parameters.noise}
         if plan.parameters.normalization == "ct_window":
             own["noise"]["range"] = list(plan.parameters.window)
+    if isinstance(plan, ForecastPlan):
+        own |= forecasting.described(plan)
+        formats = forecasting.formats(plan)
+        named, kind = f" of {', '.join(plan.targets)}", "series of visits"
+    else:
+        formats = {"inputs": _inputs(plan), "outputs": {"pred": _output(plan, names)}}
     return {
         "schema": _SCHEMA,
         "version": "1.0.0",
@@ -68,7 +77,7 @@ def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
         "image_classes": f"{plan.channels} channel(s)" + (f", {plan.modality}" if plan.modality else ""),
         "intended_use": "Research. Not a medical device; not for diagnosis.",
         "references": [],
-        "network_data_format": {"inputs": _inputs(plan), "outputs": {"pred": _output(plan, names)}},
+        "network_data_format": formats,
         "medai": own,
     }
 

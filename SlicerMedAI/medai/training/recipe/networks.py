@@ -30,6 +30,7 @@ FITTING = {
     "denoise": ("shrinkage", "dynunet", "unet", "segresnet", "autoencoder"),
     "encode": ("autoencoder",),
     "synthesize": ("generator",),
+    "forecast": ("gru", "lstm"),
 }
 """Which networks can be trained for which task; the first is taken when nothing is said."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from medai.training.recipe import forecasting
 from medai.training.recipe.augmentation import augmentation
 from medai.training.recipe.chosen_steps import cleaning
+from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.guidance import MASK, forgiving, guided_loss, known_mask, prepare_batch
 from medai.training.recipe.inference import activation, adds_to_its_input, inferer, network_defs
 from medai.training.recipe.noise import degrading, mapping
@@ -255,6 +257,8 @@ def _validate(plan: Plan) -> Config:
 
 
 def _loss(plan: Plan) -> Config:
+    if isinstance(plan, ForecastPlan):
+        return forecasting.loss(plan)
     kind, weights = plan.parameters.loss, plan.weights
     weight = None if weights is None else f"$torch.tensor({list(weights)}).to(@device)"
     if plan.task == "classify":

@@ -31,6 +31,7 @@ _KINDS = {
     "encode": "Encoding",
     "translate": "Translation",
     "synthesize": "Synthesis",
+    "forecast": "Forecast",
 }
 
 

@@ -14,6 +14,7 @@ from medai.training.evaluation.findings import (
     ClassificationDetails,
     Details,
     DetectionDetails,
+    ForecastDetails,
     RestorationDetails,
     SegmentationDetails,
     SynthesisDetails,
@@ -22,6 +23,7 @@ from medai.training.evaluation.froc import RATES, froc_curve
 from medai.training.evaluation.report import drawing
 from medai.training.evaluation.report.class_plots import classification_plots
 from medai.training.evaluation.report.drawing import Picture
+from medai.training.evaluation.report.forecast_plots import forecast_plots
 from medai.training.evaluation.report.synthesis_plots import synthesis_plots
 from medai.training.evaluation.summary import Summary
 
@@ -32,6 +34,8 @@ def plots(summary: Summary, rows: Sequence[Row], details: Details) -> list[Pictu
     """All plots of an evaluation, in the order of the page."""
     if isinstance(details, ClassificationDetails):
         return classification_plots(summary, details)
+    if isinstance(details, ForecastDetails):
+        return forecast_plots(summary, rows, details)
     if isinstance(details, SegmentationDetails):
         return _segmentation(list(rows), list(details.labels))
     if isinstance(details, DetectionDetails):

@@ -37,6 +37,18 @@ NAMES: dict[str, tuple[str, str]] = {
     "mae": ("Mean absolute error", "In the unit of the image."),
     "psnr_gain_db": ("PSNR gain", "PSNR after minus before the model."),
     "ssim_gain": ("SSIM gain", "SSIM after minus before the model."),
+    "mae_next": ("Error at the next visit", "Mean absolute error, in the unit of the measurement."),
+    "mae_carried": ("Error, last value carried forward", "The same of whoever expects no change: a baseline."),
+    "mae_line": ("Error, own line", "The same of a straight line through the subject's own visits: a baseline."),
+    "mae_gain_carried": ("Error gain over carrying forward", "By how much the mean absolute error is smaller."),
+    "mae_gain_line": ("Error gain over the own line", "By how much the mean absolute error is smaller."),
+    "rmse_next": ("RMSE at the next visit", "Root of the mean squared error: large errors weigh more."),
+    "rmse_carried": ("RMSE, last value carried forward", "Of the baseline that expects no change."),
+    "rmse_line": ("RMSE, own line", "Of the baseline that goes on along the subject's own line."),
+    "bias_next": ("Bias at the next visit", "Mean of forecast minus measurement: what remains when errors cancel."),
+    "crps": ("CRPS", "Error of the whole distribution that was forecast, in the unit of the measurement; 0 is best."),
+    "coverage": ("Coverage", "Share of measurements inside the forecast's interval."),
+    "width": ("Width of the interval", "Mean, in the unit of the measurement; narrow is good where coverage is right."),
     "psnr_before_db": ("PSNR before", "Of the image that the model was given."),
     "ssim_before": ("SSIM before", "Of the image that the model was given."),
     "fid": (
@@ -81,6 +93,10 @@ HEADLINES = (
     "ms_ssim",
     "nearest_ratio",
     "auroc_synthetic",
+    "mae_next",
+    "mae_carried",
+    "mae_line",
+    "coverage",
 )
 """The figures at the top of the page, as far as there are."""
 
