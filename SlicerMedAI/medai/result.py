@@ -138,6 +138,10 @@ class Plot:
         Titles of the columns drawn as lines.
     x_label, y_label : str
         Axis titles with units.
+    points : tuple of str
+        Those of `y` that are single points, without a line through them.
+    band : tuple of str
+        Of `y`, the lower and the upper edge of a band around the others, if there is one.
     """
 
     table: Table
@@ -146,6 +150,8 @@ class Plot:
     x_label: str = ""
     y_label: str = ""
     name: str = "plot"
+    points: tuple[str, ...] = ()
+    band: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from medai.api.denoising import denoise
 from medai.api.detecting import detect
 from medai.api.encoding import encode
 from medai.api.explaining import explain
+from medai.api.forecasting import forecast, prepare_forecast
 from medai.api.images import Image, is_node
 from medai.api.preparing import prepare
 from medai.api.preparing_models import prepare_model
@@ -32,10 +33,12 @@ __all__ = [
     "evaluate",
     "explain",
     "export_model",
+    "forecast",
     "is_node",
     "models",
     "prepare",
     "prepare_change",
+    "prepare_forecast",
     "prepare_model",
     "prepare_synthesis",
     "prepare_training",

@@ -19,8 +19,10 @@ from medai.cli import (
     encode,
     evaluate,
     explain,
+    forecast,
     models,
     segment,
+    simulate,
     synthesize,
     train,
 )
@@ -42,8 +44,10 @@ app.command("denoise")(denoise.command)
 app.command("encode")(encode.command)
 app.command("change")(change.command)
 app.command("synthesize")(synthesize.command)
+app.command("forecast")(forecast.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
+app.command("simulate")(simulate.command)
 app.command("demo")(demo.command)
 app.add_typer(models.app, name="models")
 

@@ -15,8 +15,8 @@ from medai.errors import InputError
 from medai.result import Table
 
 _HELP = """Train a model: DATA is a folder of images with label maps or sorted into classes, a dataset.json, a MONAI
-data list, a CSV table, or a MedMNIST .npz file. The result is a MONAI bundle that medai and 'python -m monai.bundle
-run' use.
+data list, a CSV table (for forecasts with a row per visit), or a MedMNIST .npz file. The result is a MONAI bundle that
+medai and 'python -m monai.bundle run' use.
 
 A training that was stopped or killed goes on when the same command is given again."""
 
@@ -24,7 +24,7 @@ A training that was stopped or killed goes on when the same command is given aga
 def command(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="What to learn from, all of it together.")],
     *,
-    task: Annotated[str, typer.Option("--task", help="segment, classify, detect, denoise or encode.")],
+    task: Annotated[str, typer.Option("--task", help="segment, classify, detect, denoise, encode or forecast.")],
     target: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="Folder of the model to make.")],
     parameters: Annotated[
         Path | None, typer.Option("--parameters", metavar="FILE", help="Hyper-parameters in YAML.")

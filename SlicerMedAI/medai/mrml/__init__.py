@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from medai.mrml.sequences import series_from_node
     from medai.mrml.surfaces import SurfaceMaking
     from medai.mrml.system import missing_system_libraries
+    from medai.mrml.tables import rows_from_node
     from medai.mrml.volumes import volume_from_node
 
 _PLACES = {
@@ -31,6 +32,7 @@ _PLACES = {
     "missing_system_libraries": "system",
     "region_from_node": "regions",
     "render_scene": "pictures",
+    "rows_from_node": "tables",
     "save_scene": "files",
     "save_segmentation": "files",
     "series_from_node": "sequences",
@@ -48,6 +50,7 @@ __all__ = [
     "missing_system_libraries",
     "region_from_node",
     "render_scene",
+    "rows_from_node",
     "save_scene",
     "save_segmentation",
     "series_from_node",

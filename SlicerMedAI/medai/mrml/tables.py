@@ -35,6 +35,29 @@ def fill_table_node(node: Any, table: Table) -> None:
     node.SetUseColumnTitleAsColumnHeader(True)
 
 
+def rows_from_node(node: Any) -> list[dict[str, str]]:
+    """Rows of a table node as text by the titles of their columns.
+
+    Raises
+    ------
+    InputError
+        When the table is empty.
+    """
+    table = node.GetTable()
+    titles = [table.GetColumnName(n) or f"column {n + 1}" for n in range(table.GetNumberOfColumns())]
+    count = table.GetNumberOfRows()
+    if not titles or not count:
+        raise InputError(f"The table '{node.GetName()}' is empty.", "It has no rows.", "Choose another table.")
+    return [{title: _cell(table.GetValue(row, n)) for n, title in enumerate(titles)} for row in range(count)]
+
+
+def _cell(value: Any) -> str:
+    if value.IsDouble() or value.IsFloat():
+        number = value.ToDouble()
+        return "" if np.isnan(number) else repr(number)
+    return str(value.ToString()).strip()
+
+
 def _column(title: str, values: tuple[object, ...]) -> Any:
     """Column as narrow as its values allow; numpy's numbers count as numbers."""
     numbers = bool(values) and not any(isinstance(value, (bool, np.bool_)) for value in values)
@@ -101,6 +124,14 @@ def add_line(transaction: Transaction, chart: Any, table: Any, plot: Plot, y: st
     line.SetPlotType(line.PlotTypeScatter)  # scatter uses the x column; plain lines count rows instead
     line.SetLineStyle(line.LineStyleSolid)
     line.SetMarkerStyle(line.MarkerStyleCircle)
-    line.SetColor(*LINE_COLORS[plot.y.index(y) % len(LINE_COLORS)])
+    place = plot.y.index(y)
+    if y in plot.points:
+        line.SetLineStyle(line.LineStyleNone)
+    elif plot.points or y in plot.band:
+        line.SetMarkerStyle(line.MarkerStyleNone)
+    if y in plot.band:  # both edges look alike, and like the line that they are the band of
+        line.SetLineStyle(line.LineStyleDash)
+        place = plot.y.index(next(other for other in plot.y if other not in (*plot.points, *plot.band)))
+    line.SetColor(*LINE_COLORS[place % len(LINE_COLORS)])
     chart.AddAndObservePlotSeriesNodeID(line.GetID())
     return line

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 IMAGE_TASKS = ("segment", "classify", "detect", "explain", "denoise", "encode")
 """What is asked of images; each has a folder here with ``Parameters``, ``check_choice`` and ``run.run``."""
 _HOMES = {
+    "forecast": "medai.tasks.forecast.run",
     "prepare": "medai.tasks.prepare",
     "change": "medai.tasks.change.run",
     "synthesize": "medai.tasks.synthesize.run",

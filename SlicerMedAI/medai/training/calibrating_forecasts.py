@@ -64,12 +64,12 @@ def calibrate_forecasts(
     def at(number: int) -> None:
         report(Progress(STAGE, number, len(data)))
 
-    cases = list(forecasted(ForecastModel(root, device), data, at))
+    cases = list(forecasted(ForecastModel(root, device), data, at, least=1))
     spread = tuple(_spread(cases, n) for n in range(len(targets)))
-    last = {case.patient: case for case in cases if case.label is not None and len(case.probabilities)}
-    temperature = _temperature(list(last.values()))
+    told = [case for case in cases if case.label is not None and len(case.probabilities)]
+    temperature = _temperature(told)
     folder.soften(root, spread, temperature)
-    return ForecastCalibration(spread, temperature, len(cases), len(last))
+    return ForecastCalibration(spread, temperature, len(cases), len({case.patient for case in cases}))
 
 
 def _spread(cases: Sequence[ForecastCase], place: int) -> float:

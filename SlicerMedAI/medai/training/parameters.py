@@ -194,6 +194,9 @@ class TrainingParameters:
         Of a forecaster: networks that it is made of; where they disagree it is less sure.
     missing : float
         Of a forecaster: chance of each visit, and of each measurement of a visit, to be left out while it learns.
+    measured_by : str
+        Of a forecaster: name of the model that segments, whose volumes (mL) are what was measured where a series of
+        images comes without.
     seed : int
     workers : int
         Processes that prepare cases; their number does not change the result.
@@ -255,6 +258,7 @@ class TrainingParameters:
     bf16: bool = False
     measurements: tuple[str, ...] = _own((), _texts)
     targets: tuple[str, ...] = _own((), _texts)
+    measured_by: str = _own("", _model)
     members: int = _number(5, 1, 64)
     missing: float = _number(0.1, 0, 0.9)
     seed: int = _number(0, 0, 2**31 - 1)

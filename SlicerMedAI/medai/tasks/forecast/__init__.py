@@ -1,1 +1,7 @@
-"""What becomes of a patient over several visits."""
+"""Visits of one patient: brought together, and how they will go on. `run` imports torch; what is here does not."""
+
+from medai.tasks.forecast.choice import check_choice
+from medai.tasks.forecast.parameters import ForecastParameters
+from medai.tasks.forecast.parameters import ForecastParameters as Parameters
+
+__all__ = ["ForecastParameters", "Parameters", "check_choice"]

@@ -26,12 +26,14 @@ class ForecastLoss(torch.nn.Module):  # type: ignore[misc]
         Each target's typical change in a year, in whose units its scale is judged.
     class_weight : float
         Of the cross entropy beside the values.
+    smoothing : float
+        Share of the truth that is spread over all classes (Szegedy et al., CVPR 2016).
     """
 
-    def __init__(self, changes: Sequence[float], *, class_weight: float = 1.0) -> None:
+    def __init__(self, changes: Sequence[float], *, class_weight: float = 1.0, smoothing: float = 0.0) -> None:
         super().__init__()
         self.register_buffer("changes", torch.tensor([float(one) for one in changes]), persistent=False)
-        self.class_weight = class_weight
+        self.class_weight, self.smoothing = class_weight, smoothing
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Mean over what is known.
@@ -62,7 +64,7 @@ class ForecastLoss(torch.nn.Module):  # type: ignore[misc]
         known = ~truth.isnan()
         if not known.any():
             return logits.nan_to_num().sum() * 0
-        return functional.cross_entropy(first[known], truth[known].long())
+        return functional.cross_entropy(first[known], truth[known].long(), label_smoothing=self.smoothing)
 
 
 class ForecastScore(Metric):  # type: ignore[misc]

@@ -62,7 +62,8 @@ class Examination:
 
     def __init__(self, data: DataList, unknown: int | None = None) -> None:
         self.data, self.unknown = data, unknown
-        self.needs_image = "image" in data.file_keys
+        # At a visit nobody need have taken an image.
+        self.needs_image = "image" in data.file_keys and data.task != "forecast"
 
     def __call__(self, index: int) -> ItemFacts:
         """Read all images of a case, and compare them with each other and with what the list says."""

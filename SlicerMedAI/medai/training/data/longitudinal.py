@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from medai.errors import InputError
 from medai.training.data.csv_table import column_values, label_values
@@ -15,8 +16,23 @@ SUBJECT, VISIT, DELAY, GROUP = "Subject ID", "Visit", "MR Delay", "Group"
 DATE, IMAGE, LABEL, SPLIT = "Date", "Image", "Label", "Split"
 
 
-def read_longitudinal(
-    path: Path,
+def read_longitudinal(path: Path, **columns: Any) -> DataList:
+    """Visits of subjects in a CSV or TSV file; see `visits_of_rows` for the options.
+
+    Raises
+    ------
+    InputError
+        As `visits_of_rows`.
+    ReadError
+        When the file cannot be read.
+    """
+    return visits_of_rows(read_rows(path), path.parent, path.stem, **columns)
+
+
+def visits_of_rows(
+    rows: Sequence[Mapping[str, str]],
+    root: Path,
+    table: str,
     *,
     subject: str = SUBJECT,
     visit: str = VISIT,
@@ -33,12 +49,17 @@ def read_longitudinal(
 
     Parameters
     ----------
-    path : Path
-        A CSV or TSV file.
+    rows : sequence of mapping of str to str
+        Cells by the titles of their columns.
+    root : Path
+        Folder that the files in the table are relative to.
+    table : str
+        What a person calls it.
     subject, visit, delay, group, name, date, image, label, split : str
         Titles of columns: who, which visit, days since the first, diagnosis, name of the visit, its date (ISO 8601),
         the files of its image and label map, relative to the table, and the part that the subject belongs to
-        (``"training"``, ``"validation"``, ``"test"``). All but `subject` may be absent from the table.
+        (``"training"``, ``"validation"``, ``"test"``). All may be absent from the table; without
+        `subject`, all visits are of one.
     values : sequence of str
         Columns to keep; all others unless given. Numbers where every known cell is one; missing cells become None.
 
@@ -53,12 +74,13 @@ def read_longitudinal(
     InputError
         When there is no column of subjects, or a subject has the same visit twice.
     """
-    rows = read_rows(path)
     titles = list(rows[0]) if rows else []
+    if subject == SUBJECT and subject not in titles and (date in titles or delay in titles):
+        rows, titles = [{subject: table, **row} for row in rows], [subject, *titles]
     absent = [title for title in (subject, *values) if title not in titles]
     if absent:
         raise InputError(
-            f"'{path.name}' has no column '{absent[0]}'.",
+            f"'{table}' has no column '{absent[0]}'.",
             f"Its columns are {', '.join(titles[:20]) or '(none)'}.",
             "Name the columns (subject=..., visit=..., delay=..., date=..., group=...).",
         )
@@ -74,15 +96,15 @@ def read_longitudinal(
     items = [
         DataItem(
             row.get(name) or f"{row[subject]} {row.get(visit) or row.get(date) or number + 1}",
-            {key: (path.parent / row[t],) for key, t in (("image", image), ("label", label)) if row.get(t)},
+            {key: (root / row[t],) for key, t in (("image", image), ("label", label)) if row.get(t)},
             values={**{title: column[number] for title, column in columns.items()}, "label": labels[number]},
             patient=row[subject],
             split=row.get(split, "").lower(),
         )
         for number, row in enumerate(rows)
     ]
-    _check_visits(path, items)
-    return DataList(tuple(items), "forecast", names, root=path.parent, name=path.stem)
+    _check_visits(table, items)
+    return DataList(tuple(items), "forecast", names, root=root, name=table)
 
 
 def is_longitudinal(table: Path) -> bool:
@@ -91,13 +113,13 @@ def is_longitudinal(table: Path) -> bool:
     return SUBJECT in titles and bool(titles & {VISIT, DELAY, DATE})
 
 
-def _check_visits(path: Path, items: Sequence[DataItem]) -> None:
+def _check_visits(table: str, items: Sequence[DataItem]) -> None:
     seen = set()
     for item in items:
         visit = (item.patient, item.values.get("visit", item.name))
         if not item.patient or visit in seen:
             raise InputError(
-                f"'{path.name}' has a visit that cannot be placed.",
+                f"'{table}' has a visit that cannot be placed.",
                 f"'{item.name}' has no subject."
                 if not item.patient
                 else f"Visit {visit[1]} of {item.patient} is there twice.",

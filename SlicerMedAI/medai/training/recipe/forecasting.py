@@ -83,7 +83,9 @@ def formats(plan: ForecastPlan) -> Config:
 
 def described(plan: ForecastPlan) -> Config:
     """What medai wants to know besides, for the metadata's own object."""
+    measured_by = plan.parameters.measured_by
     return {
+        **({"measured_by": measured_by} if measured_by else {}),
         "measurements": [one.name for one in plan.measurements],
         "targets": list(plan.targets),
         "classes": list(plan.classes.values()),
@@ -94,7 +96,8 @@ def described(plan: ForecastPlan) -> Config:
 def loss(plan: ForecastPlan) -> Config:
     """How unlikely what happened was."""
     changes = [plan.measurements[place].change for place in plan.places]
-    return {"_target_": f"{_OWN}.forecasting.ForecastLoss", "changes": changes}
+    smoothing = plan.parameters.label_smoothing
+    return {"_target_": f"{_OWN}.forecasting.ForecastLoss", "changes": changes, "smoothing": smoothing}
 
 
 def _loading(plan: ForecastPlan, **more: Any) -> Config:

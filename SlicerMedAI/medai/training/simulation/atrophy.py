@@ -42,7 +42,7 @@ class Shrinkage:
     """
 
     def __init__(self, image: Volume, label: Volume) -> None:
-        if not image.same_grid(label, 1e-2) or not (label.array > 0).any():
+        if not image.same_grid(label, 1e-2) or not np.asarray(label.array, dtype=np.float64).any():
             raise InputError(
                 f"No series can be simulated from '{image.name}'.",
                 "Its label map marks nothing, or does not lie on the image's grid.",
@@ -53,7 +53,7 @@ class Shrinkage:
         self._low = float(image.array.min())
         self._labels = _image(label.array.reshape(label.shape).astype(np.float32), image.spacing)
         self._mask = sitk.Cast(self._labels > 0, sitk.sitkFloat32)
-        self._velocity = _velocity((label.array > 0).reshape(label.shape), image.spacing)
+        self._velocity = _velocity(np.asarray(label.array, dtype=np.float64).reshape(label.shape) > 0, image.spacing)
         self._pace = 1.0
         self._voxel_ml = image.voxel_volume_ml
         self._before = float(sitk.GetArrayViewFromImage(self._mask).sum(dtype=np.float64))

@@ -131,8 +131,8 @@ def _written(folder: Path, stem: str, visit: SimulatedVisit) -> tuple[str, str]:
     if visit.image is None or visit.label is None:
         return "", ""
     # Thousands of levels are more than the noise leaves to be seen.
-    scale = _LEVELS / max(float(visit.image.array.max()), 1e-6)
-    array = np.clip(np.round(visit.image.array * scale), 0, _LEVELS).astype(np.uint16)
+    values = np.asarray(visit.image.array, dtype=np.float64)
+    array = np.clip(np.round(values * _LEVELS / max(values.max(), 1e-6)), 0, _LEVELS).astype(np.uint16)
     names = (f"{stem}.nii.gz", f"{stem}_label.nii.gz")
     write(Volume(array, visit.image.affine, stem, "MR"), folder / names[0])
     write(visit.label, folder / names[1])
