@@ -14,8 +14,8 @@ from medai.cli.train import read_data
 
 _HELP = """Simulate series of visits: of every image with a label map in DATA, one series in which the labelled
 structure shrinks, smoothly and at a rate drawn at random (slow, as in healthy ageing, or fast), while the patient lies
-otherwise at every visit and contrast and noise change. The folder gets the images and visits.csv, from which 'medai train --task
-forecast' learns. All of it says that it is simulated; it tells nothing about patients.
+otherwise at every visit and contrast and noise change. The folder gets the images and visits.csv, from which
+'medai train --task forecast' learns. All of it says that it is simulated; it tells nothing about patients.
 """
 
 
