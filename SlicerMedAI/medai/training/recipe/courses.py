@@ -18,6 +18,7 @@ from medai.training.recipe.networks import FITTING, default_network
 from medai.training.recipe.plan import Plan
 
 _LARGEST_EDGE = 128
+_LEARNING_RATE = 0.003
 _ENTRIES = 4
 _SHORTEST_YEARS = 0.25  # noise would make a large change in a year of what changed in a week
 
@@ -119,6 +120,8 @@ def forecast_plan(
         augmentation=(),
         normalization="none",
         noise_model="gaussian",
+        learning_rate=parameters.learning_rate or _LEARNING_RATE,
+        schedule="one_cycle" if parameters.schedule == "auto" else parameters.schedule,
         patch_size=(parameters.patch_size or _size(report)) if images else None,
         spacing=(parameters.spacing or _spacing(report)) if images else None,
     )
