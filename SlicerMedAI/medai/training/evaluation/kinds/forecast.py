@@ -85,7 +85,7 @@ def _rows(case: ForecastCase, place: int, target: str) -> list[Row]:
     truth, location, scale = (one[:, place] for one in (case.truth, case.location, case.scale))
     tail = (1 - CONFIDENCE) / 2
     low, high = quantile(location, scale, tail), quantile(location, scale, 1 - tail)
-    scores = crps(truth, location, scale)
+    scores = crps(np.where(np.isnan(truth), location, truth), location, scale)
     known = [n for n in range(len(truth)) if not np.isnan(truth[n]) and not np.isnan(case.carried[place])]
     return [
         {
