@@ -65,3 +65,15 @@ def autoencoder(dimensions: int = 3, pre: list[dict[str, Any]] | None = None) ->
         scale_and_offset=None,
         about={"name": "Coder", "task": "Autoencoding", "medai": {"task": "encode"}},
     )
+
+
+def translator(dimensions: int = 3, pre: list[dict[str, Any]] | None = None) -> Recipe:
+    """A model that makes the negative of an image, from 1000 where it is darkest to 200 where it is brightest."""
+    made = denoiser(dimensions, pre=pre)
+    scaled = {"_target_": "ScaleIntensityRanged", "keys": "pred", "a_min": 0.0, "a_max": 1.0}
+    return replace(
+        made,
+        post=[{**scaled, "b_min": 200.0, "b_max": 1000.0}, *made.post[1:]],
+        scale_and_offset=((-1.0, 1.0),),
+        about={"name": "Negative", "task": "Translation", "medai": {"task": "translate"}},
+    )

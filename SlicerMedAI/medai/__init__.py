@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         segment,
         synthesize,
         train,
+        translate,
     )
     from medai.errors import MedAIError
     from medai.jobs.job import Job
@@ -62,6 +63,7 @@ __all__ = [
     "segment",
     "synthesize",
     "train",
+    "translate",
 ]
 
 # Looked up when first used, so that importing medai costs nothing in a panel that is only being opened.
@@ -90,6 +92,7 @@ _HOMES = {
     "encode": "medai.api",
     "evaluate": "medai.api",
     "train": "medai.api",
+    "translate": "medai.api",
 }
 
 

@@ -19,6 +19,7 @@ from medai.api.running import run_here
 from medai.api.segmenting import segment
 from medai.api.synthesizing import prepare_synthesis, synthesize
 from medai.api.training import evaluate, prepare_training, train
+from medai.api.translating import translate
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -46,4 +47,5 @@ __all__ = [
     "segment",
     "synthesize",
     "train",
+    "translate",
 ]

@@ -45,7 +45,8 @@ def train(
     data : path, DataList, or sequence of them
         Cases with their references. Undivided data are divided by patient.
     task : str
-        ``"segment"``, ``"classify"``, ``"detect"``, ``"denoise"``, ``"encode"`` or ``"forecast"``.
+        ``"segment"``, ``"classify"``, ``"detect"``, ``"denoise"``, ``"encode"``, ``"synthesize"``, ``"translate"`` or
+        ``"forecast"``.
     output : path
         Folder of the bundle to make. An unfinished training there goes on when everything else is the same.
     parameters : TrainingParameters, mapping, or path of a YAML file, optional

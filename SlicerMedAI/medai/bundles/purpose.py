@@ -9,7 +9,7 @@ from typing import Any, Final
 from medai.bundles.encoders import encoder_config
 from medai.bundles.labels import input_specs, output_spec, plain_text
 
-TASKS: Final = ("segment", "classify", "detect", "denoise", "encode", "synthesize", "forecast")
+TASKS: Final = ("segment", "classify", "detect", "denoise", "encode", "translate", "synthesize", "forecast")
 OTHER: Final = "other"
 """For models of which medai makes no use: registration, landmarks, diffusion, ..."""
 

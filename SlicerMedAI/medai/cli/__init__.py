@@ -25,6 +25,7 @@ from medai.cli import (
     simulate,
     synthesize,
     train,
+    translate,
 )
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.command("encode")(encode.command)
 app.command("change")(change.command)
 app.command("synthesize")(synthesize.command)
 app.command("forecast")(forecast.command)
+app.command("translate")(translate.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
 app.command("simulate")(simulate.command)

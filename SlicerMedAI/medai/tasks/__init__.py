@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from medai.progress import Report
     from medai.result import Result
 
-IMAGE_TASKS = ("segment", "classify", "detect", "explain", "denoise", "encode")
+IMAGE_TASKS = ("segment", "classify", "detect", "explain", "denoise", "encode", "translate")
 """What is asked of images; each has a folder here with ``Parameters``, ``check_choice`` and ``run.run``."""
 _HOMES = {
     "forecast": "medai.tasks.forecast.run",

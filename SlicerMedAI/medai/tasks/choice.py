@@ -15,6 +15,7 @@ _SPOKEN = {
     "detect": "detection",
     "denoise": "noise removal",
     "encode": "encoding",
+    "translate": "making images of another contrast",
     "synthesize": "making images",
     "forecast": "forecasts",
 }

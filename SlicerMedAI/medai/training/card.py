@@ -22,14 +22,8 @@ _STEPS = {
 }
 
 
-_BY_LABEL = {
-    "segment": "dice",
-    "classify": "recall",
-    "detect": "ap@0.50",
-    "denoise": "psnr",
-    "encode": "psnr",
-    "forecast": "mae_next",
-}
+_BY_LABEL = {"segment": "dice", "classify": "recall", "detect": "ap@0.50", "forecast": "mae_next"}
+"""What the labels of a model are compared by; images are by PSNR."""
 
 
 def model_card(
@@ -91,6 +85,8 @@ def _what(plan: Plan) -> str:
         return forecast_what(plan)
     if plan.task == "encode":
         return f"Describes {shown} by a code of few numbers, and makes them anew of it, without their noise."
+    if plan.task == "translate":
+        return f"Makes **synthetic** images of another contrast out of {shown}. They were never measured."
     names = "\n".join(
         f"- {number}: {name}" for number, name in enumerate(plan.classes.values(), plan.task == "segment")
     )
@@ -107,6 +103,7 @@ def _use(plan: Plan, name: str) -> str:
         "classify": f"medai classify {example} --model {name} --output result.csv\n",
         "detect": f"medai detect {example} --model {name} --output result.mrk.json\n",
         "denoise": f"medai denoise {example} --model {name} --output result.nii.gz\n",
+        "translate": f"medai translate {example} --model {name} --output result.nii.gz\n",
         "encode": f"medai encode {example} --model {name} --output codes.csv\n",
         "forecast": f"medai forecast visits.csv --model {name} --at 2027-01-01 --output forecast\n",
     }.get(plan.task, "")
@@ -169,13 +166,20 @@ def _training(plan: Plan, rows: Sequence[dict[str, float]]) -> str:
     epochs = len(rows)
     early = f" (stopped early; {chosen.epochs} were planned)" if epochs < chosen.epochs else ""
     augmented = ", ".join(name.replace("_", " ") for name in chosen.augmentation or ()) or "none"
+    engine = "SupervisedTrainer" if plan.target is None else "GanTrainer"
     text = (
-        f"MONAI's `SupervisedTrainer`: {chosen.network}, loss {chosen.loss}, {chosen.optimizer}, learning rate "
+        f"MONAI's `{engine}`: {chosen.network}, loss {chosen.loss}, {chosen.optimizer}, learning rate "
         f"{chosen.learning_rate:g} ({chosen.schedule}), batch {chosen.batch_size}, {epochs} epochs{early}, seed "
         f"{chosen.seed}. Augmentation: {augmented}."
     )
     if rows:
-        text += f" Loss: {rows[0]['loss']:.4f} in the first epoch, {rows[-1]['loss']:.4f} in the last."
+        name = "loss" if plan.target is None else "generator_loss"
+        text += f" Loss: {rows[0][name]:.4f} in the first epoch, {rows[-1][name]:.4f} in the last."
+    if plan.target is not None:
+        text += (
+            f" Added to the loss, with weight {chosen.adversarial:g}, is what MONAI's `PatchDiscriminator` says of both"
+            " images (least squares); it learns in turns with the network (pix2pix, Isola et al., CVPR 2017)."
+        )
     if plan.anchors:
         shapes = ", ".join(" x ".join(map(str, shape)) for shape in plan.anchors)
         text += f" Anchors of {shapes} voxels (k-means of the training boxes), one guess each per {chosen.stem} voxels."
@@ -237,7 +241,7 @@ def _line(estimate: Estimate) -> str:
 def _failures(plan: Plan, summary: Summary | None) -> str:
     found = [f"- {note}" for note in summary.notes] if summary is not None else []
     if summary is not None:
-        metric = _BY_LABEL[plan.task]
+        metric = _BY_LABEL.get(plan.task, "psnr")
         by_label = [e for e in summary.estimates if e.metric == metric and e.label and e.value == e.value]
         if len(by_label) > 1:
             worst = min(by_label, key=lambda estimate: estimate.value)

@@ -28,6 +28,7 @@ from medai.training.evaluation import (
     ClassificationCase,
     Evaluation,
     Options,
+    RestorationCase,
     SegmentationCase,
     evaluate,
 )
@@ -35,7 +36,7 @@ from medai.training.evaluation.run import Kind
 from medai.training.judge_boxes import detected
 from medai.training.judge_codes import encoded
 from medai.training.judge_courses import forecasted
-from medai.training.judge_images import denoised
+from medai.training.judge_images import denoised, translated
 from medai.training.judge_synthesis import generated
 from medai.training.request import EvaluationRequest
 from medai.volume import Volume
@@ -46,12 +47,18 @@ if TYPE_CHECKING:
 STAGE = "Evaluating"
 _SURE = 0.5
 _Next = Callable[[int], None]
+_RESTORED: dict[str, tuple[Kind, Callable[..., Iterator[RestorationCase]]]] = {
+    "denoise": ("denoise", denoised),
+    "encode": ("encode", encoded),
+    "translate": ("translate", translated),
+}
 _REFERENCES = {
     "segment": "label",
     "classify": "label",
     "detect": "box",
     "denoise": "image",
     "encode": "image",
+    "translate": "target",
     "synthesize": "image",
 }
 """What a case must have for a model of a task to be judged by it."""
@@ -168,9 +175,8 @@ def judge(
         found = detected(loaded.get(root, device), usable, at, description)
         sure = description.operating_points[0].threshold if description.operating_points else _SURE
         return evaluate("detect", found, about=about, options=Options(threshold=sure))
-    if task in {"denoise", "encode"}:
-        restored = denoised if task == "denoise" else encoded
-        kind: Kind = "denoise" if task == "denoise" else "encode"
+    if task in _RESTORED:
+        kind, restored = _RESTORED[task]
         return evaluate(kind, restored(root, usable, at, loaded, device), about=about)
     judged = _classified(root, usable, at, loaded, device)
     return _classification(judged, description, about, multi_label=usable.multi_label)

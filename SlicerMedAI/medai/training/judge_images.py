@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medai.bundles import configs
+from medai.engine.like import onto
 from medai.training.data import DataList
 from medai.training.data.voxels import read_source
 from medai.training.evaluation import RestorationCase
@@ -51,6 +53,50 @@ def denoised(
             data_range=(low, high),
         )
     at(len(data))
+
+
+def translated(
+    root: Path, data: DataList, at: Callable[[int], None], loaded: LoadedModels, device: str
+) -> Iterator[RestorationCase]:
+    """Each image made into another, beside the one that it should be.
+
+    A generator knows no patient's own scale of intensities, so the reference is brought to the generator's first, by
+    its 0.5 and 99.5 percentiles, which are the ends of the data range. With it stands what can be had without a
+    network: the image itself with the reference's intensities, each voxel keeping its rank (histogram matching).
+    """
+    pipeline = loaded.get(root, device)
+    low, high = (float(end) for end in configs.metadata(root).get("medai", {}).get("scale", (0.0, 1.0)))
+    for number, item in enumerate(data):
+        at(number)
+        image = read_source(item.files["image"][0])
+        given = read_source(item.files["target"][0])
+        made = pipeline.image(pipeline.infer(pipeline.preprocess((image,))), image.name)
+        reference = _on_scale(onto(given, image), low, high)
+        yield RestorationCase(
+            name=item.name,
+            patient=item.patient,
+            image=image,
+            reference=Volume(reference, image.affine, given.name, given.modality),
+            restored=Volume(onto(made, image), image.affine, made.name),
+            degraded=Volume(matched(image.array, reference), image.affine, image.name),
+            data_range=(low, high),
+        )
+    at(len(data))
+
+
+def _on_scale(array: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
+    ends = np.percentile(array, (0.5, 99.5))
+    width = float(ends[1] - ends[0]) or 1.0
+    return np.asarray((array - ends[0]) / width * (high - low) + low, dtype=np.float32)
+
+
+def matched(array: NDArray[Any], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An image's ranks with the intensities of a reference; equal voxels stay equal."""
+    _, place, counts = np.unique(array, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(counts) - counts / 2) / array.size
+    levels = np.sort(reference, axis=None)
+    values = np.interp(rank, (np.arange(levels.size) + 0.5) / levels.size, levels)
+    return np.asarray(values[place].reshape(array.shape), dtype=np.float32)
 
 
 def add_noise(clean: Volume, model: str, std: float, *, seed: int) -> Volume:

@@ -143,6 +143,9 @@ class TrainingParameters:
         One of `LOSSES`; ``"auto"`` is Dice with cross entropy, cross entropy, or L1, after the task. ``"rms"`` is
         the root of each patch's mean squared error, with which weak noise weighs as much as strong. ``"hinge"`` and
         ``"least_squares"`` are a generator's and its discriminator's, see `medai.training.components.adversarial`.
+    adversarial : float
+        Of a translation: weight of the discriminator's opinion beside the difference to the target, which has 1; 0 for
+        no discriminator's say.
     ignore_label : int or None
         Of a segmentation: the value of voxels of which nobody knows what they are. They count neither in the loss nor
         in a score.
@@ -233,6 +236,7 @@ class TrainingParameters:
     threshold: float = _number(0.0, 0, 1)
     noise_model: str = _choice("auto", NOISES)
     loss: str = _choice("auto", LOSSES)
+    adversarial: float = _number(0.01, 0, 100)
     ignore_label: int | None = _own(
         None, lambda name, value: None if value is None else _in_range(name, value, (1, 65_535), whole=True)
     )

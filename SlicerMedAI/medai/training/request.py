@@ -12,7 +12,7 @@ from medai.tasks.parameters import count as whole_number
 from medai.training.data import DataList
 from medai.training.parameters import TrainingParameters
 
-TASKS = ("segment", "classify", "detect", "denoise", "encode", "synthesize", "forecast")
+TASKS = ("segment", "classify", "detect", "denoise", "encode", "synthesize", "translate", "forecast")
 _NO_LICENCE = "Not stated. Ask whoever gave you the data before you share the model."
 
 

@@ -15,13 +15,13 @@ import torch
 from monai.inferers import SimpleInferer
 from numpy.typing import NDArray
 
-from medai.bundles.pipeline import Data
 from medai.bundles.postprocessing import PRED
+from medai.engine.blocks import box_around
 from medai.engine.ladder import Ladder, OnWindow
 from medai.engine.like import onto, scale_of
 from medai.engine.regions import Block
 from medai.errors import BundleError
-from medai.volume import Affine, Volume, apply_affine, corners, crop
+from medai.volume import Volume, crop
 
 
 def noise_in(
@@ -72,7 +72,7 @@ def _seen_and_found(ladder: Ladder, image: Volume, on_window: OnWindow, block: B
     pipeline = ladder.pipeline
     batch = ladder.preprocessed((image,))
     untouched = pipeline.infer(batch, torch.nn.Identity(), inferer=SimpleInferer())
-    box = None if block is None else _box(ladder, batch, crop(image, block))
+    box = None if block is None else box_around(ladder, batch, crop(image, block))
     if box is None:
         finished = ladder.infer(batch, on_window)
     else:
@@ -82,21 +82,3 @@ def _seen_and_found(ladder: Ladder, image: Volume, on_window: OnWindow, block: B
         whole[inside] = part.to(whole)
         finished = {**untouched, PRED: whole}
     return pipeline.image(untouched, image.name), pipeline.image(finished, image.name)
-
-
-def _box(ladder: Ladder, batch: Data, part: Volume) -> tuple[slice, ...] | None:
-    """Where a part of the image is in the network's input, with half a window around it; None for networks that take
-    images whole."""
-    roi = getattr(ladder.inferer, "roi_size", None)
-    seen = batch[ladder.pipeline.image_key(batch)]
-    size = np.array(seen.shape[2:])
-    if roi is None or len(size) != 3:
-        return None
-    affine: Affine = np.asarray(seen.affine.cpu().squeeze(0), dtype=np.float64)
-    ijk = apply_affine(np.linalg.inv(affine).astype(np.float64), corners(part.affine, part.shape))
-    window = np.broadcast_to(np.asarray(roi), 3)
-    # A window that takes an axis whole has to go on doing so.
-    around = np.where(window > 0, -(-window // 2), size)
-    low = np.clip(np.floor(ijk.min(axis=0)) - around, 0, size - 1).astype(int)
-    high = np.clip(np.ceil(ijk.max(axis=0)) + 1 + around, low + 1, size).astype(int)
-    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))

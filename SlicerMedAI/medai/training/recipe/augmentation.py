@@ -8,7 +8,7 @@ from typing import Any
 
 from medai.training.recipe.noise import maps_of
 from medai.training.recipe.plan import Plan
-from medai.training.recipe.preprocessing import keys_of
+from medai.training.recipe.preprocessing import interpolations, keys_of
 
 Config = dict[str, Any]
 _ROOM = 1.25
@@ -44,7 +44,7 @@ def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
     keys = [*keys_of(plan), *maps_of(plan)]
     # "affine" cuts the patch out of this itself.
     size = [math.ceil(edge * _ROOM) for edge in plan.patch] if roomy else list(plan.patch)
-    if plan.restores:  # small images are filled up when they have their noise, as in use
+    if plan.gives_image:  # small images are filled up when they have their noise, as in use
         # Where it is bright: air teaches little.
         crops = {"_target_": "RandWeightedCropd", "keys": keys, "w_key": "image", "spatial_size": size}
         return [{**crops, "num_samples": plan.parameters.patches}]
@@ -66,7 +66,7 @@ def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
 def _flips(plan: Plan, keys: list[str]) -> list[Config]:
     axes = range(1) if plan.task in ("classify", "synthesize") else range(plan.dimensions)
     found = [{"_target_": "RandFlipd", "keys": keys, "prob": 0.5, "spatial_axis": axis} for axis in axes]
-    if plan.restores and plan.patch[0] == plan.patch[1]:
+    if plan.gives_image and plan.patch[0] == plan.patch[1]:
         found.append({"_target_": "RandRotate90d", "keys": keys, "prob": 0.5, "max_k": 3})
     return found
 
@@ -92,8 +92,8 @@ def _affine(plan: Plan, keys: list[str]) -> list[Config]:
             "rotate_range": [round(math.radians(plan.parameters.rotation), 4)] * count,
             "translate_range": [round(0.06 * edge, 1) for edge in plan.patch],
             "scale_range": [plan.parameters.scaling] * plan.dimensions,
-            "mode": ["bilinear", "nearest"][: len(keys)],
-            "padding_mode": ["border", "zeros"][: len(keys)],
+            "mode": interpolations(plan, keys),
+            "padding_mode": ["border", "border" if plan.gives_image else "zeros"][: len(keys)],
         }
     ]
 
@@ -105,8 +105,8 @@ def _elastic(plan: Plan, keys: list[str]) -> list[Config]:
     common = {
         "keys": keys,
         "prob": 0.2,
-        "mode": ["bilinear", "nearest"][: len(keys)],
-        "padding_mode": ["border", "zeros"][: len(keys)],
+        "mode": interpolations(plan, keys),
+        "padding_mode": ["border", "border" if plan.gives_image else "zeros"][: len(keys)],
     }
     if plan.dimensions == 2:
         spacing = [round(edge / 6, 1)] * 2

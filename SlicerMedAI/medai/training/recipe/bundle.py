@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from medai.training.recipe import adversarial, detection, forecasting
+from medai.training.recipe import adversarial, detection, forecasting, translation
 from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.evaluating import evaluate_config
 from medai.training.recipe.inference import inference_config
@@ -33,6 +33,8 @@ def bundle_configs(plan: Plan, *, data_source: str, licence: str) -> dict[str, d
         "inference.json": inference_config(plan),
         "evaluate.json": evaluate_config(plan),
     }
+    if plan.target is not None:
+        configs["train.json"] = translation.training(plan, configs["train.json"])
     if plan.task == "detect":
         configs |= detection.configs(plan, configs)
     if isinstance(plan, ForecastPlan):

@@ -20,6 +20,7 @@ WEIGHTS = "$@bundle_root + '/models/model.pt'"
 _BACK = (
     "$lambda d: {**d, 'pred': (d['pred'] - d['image'].mean()) * (d['raw'].std() / d['image'].std()) + d['raw'].mean()}"
 )
+_POSTFIX = {"segment": "seg", "denoise": "denoised", "encode": "reconstruction", "translate": "synthetic"}
 # With three halvings, a number of the code stands for 64 voxels of a volume, or 16 pixels of a picture.
 _CODE = {2: 4, 3: 8}
 
@@ -38,7 +39,7 @@ def network_def(plan: Plan) -> Config:
         plan.outputs,
         width=chosen.width,
         dropout=chosen.dropout,
-        norm="batch" if plan.restores else "instance",
+        norm="batch" if plan.gives_image else "instance",
         levels=chosen.levels,
         stem=chosen.stem,
         code=chosen.code or (_CODE[plan.dimensions] if plan.task == "encode" else 0),
@@ -134,6 +135,10 @@ def finishing(plan: Plan) -> list[Config]:
         ]
     if plan.task == "forecast":
         return []
+    if plan.target is not None:
+        back = {"_target_": "ScaleIntensityRanged", "keys": "pred", "a_min": 0.0, "a_max": 1.0}
+        scaled = {**back, "b_min": plan.target.low, "b_max": plan.target.high}
+        return [scaled, *([] if plan.keeps_grid else [invert])]
     if plan.restores:
         return [_BACK, *([] if plan.keeps_grid else [invert])]  # type: ignore[list-item]
     moved = plan.dimensions == 3 or "crop_foreground" in plan.parameters.preprocessing
@@ -152,7 +157,7 @@ def _saving(plan: Plan) -> list[Config]:
         "_target_": "SaveImaged",
         "keys": "pred",
         "output_dir": "@output_dir",
-        "output_postfix": {"segment": "seg", "denoise": "denoised", "encode": "reconstruction"}[plan.task],
+        "output_postfix": _POSTFIX[plan.task],
         "output_dtype": "$numpy.uint8" if plan.task == "segment" and plan.outputs < 256 else "$numpy.float32",
         "separate_folder": False,
         "resample": False,

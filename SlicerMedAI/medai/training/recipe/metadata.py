@@ -21,6 +21,7 @@ _VERBS = {
     "encode": "Encoding",
     "synthesize": "Synthesis",
     "forecast": "Forecasting",
+    "translate": "Translation",
 }
 _PACKAGES = {"monai_version": "monai", "pytorch_version": "torch", "numpy_version": "numpy"}
 
@@ -50,6 +51,8 @@ def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
         own["ignore_label"] = plan.parameters.ignore_label
     if plan.parameters.spacing is not None and plan.task == "segment":
         own["expects"] = {"spacing_mm": [min(plan.parameters.spacing) / 2, max(plan.parameters.spacing) * 2]}
+    if plan.target is not None:
+        own["scale"] = [plan.target.low, plan.target.high]
     if plan.task == "denoise":
         own["noise"] = {"model": plan.parameters.noise_model, "strongest": plan.parameters.noise}
         if plan.parameters.normalization == "ct_window":

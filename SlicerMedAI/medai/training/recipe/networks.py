@@ -31,6 +31,7 @@ FITTING = {
     "encode": ("autoencoder",),
     "synthesize": ("generator",),
     "forecast": ("gru", "lstm"),
+    "translate": ("unet", "dynunet", "segresnet"),
 }
 """Which networks can be trained for which task; the first is taken when nothing is said."""
 

@@ -20,8 +20,9 @@ from medai.training.recipe.chosen_steps import check_steps
 from medai.training.recipe.guidance import check_guidance
 from medai.training.recipe.made_images import Scene, scene_of
 from medai.training.recipe.networks import FITTING, default_network, smallest_edge, stride_of
+from medai.training.recipe.target import Target, check_target, target_of
 
-TASKS = ("segment", "classify", "detect", "denoise", "encode", "synthesize")
+TASKS = ("segment", "classify", "detect", "denoise", "encode", "synthesize", "translate")
 RESTORING = ("denoise", "encode")
 """Tasks whose result is the image itself, made better, or anew of its code."""
 _LARGEST_PATCH = {2: 256, 3: 96}
@@ -35,6 +36,7 @@ _AUGMENTATION = {
     "denoise": ("flip", "intensity"),
     "encode": ("flip",),
     "synthesize": (),
+    "translate": ("flip", "affine", "intensity"),
 }
 _CODE_LENGTH = 64
 _AVERAGING = 0.005
@@ -72,6 +74,8 @@ class Plan:
         Of a generator: where its images are, and on which scale.
     anchors : tuple of tuple of int
         Of a detector: the boxes its guesses begin with, edges in voxels, the smallest first.
+    target : Target or None
+        Of a translation: what images are made into.
     """
 
     task: str
@@ -87,6 +91,7 @@ class Plan:
     anchors: tuple[tuple[int, ...], ...] = ()
     maps: bool = False
     scene: Scene | None = None
+    target: Target | None = None
 
     @property
     def restores(self) -> bool:
@@ -109,6 +114,11 @@ class Plan:
         return self.parameters.code + len(self.conditions)
 
     @property
+    def gives_image(self) -> bool:
+        """Whether the result is an image: the same made better, or another."""
+        return self.restores or self.target is not None
+
+    @property
     def guided(self) -> bool:
         """Whether masks guide the training."""
         return self.task == "classify" and self.parameters.mask_guidance > 0
@@ -121,6 +131,8 @@ class Plan:
     @property
     def outputs(self) -> int:
         """Channels of the network's output."""
+        if self.target is not None:
+            return self.target.channels
         if self.restores:
             return self.channels
         if self.synthesizes:
@@ -137,7 +149,7 @@ class Plan:
     def weights(self) -> tuple[float, ...] | None:
         """Weight of each output in the loss, mean 1; None for equal ones."""
         wanted = self.parameters.class_weights
-        if wanted == "none" or self.restores:
+        if wanted == "none" or self.gives_image:
             return None
         values = [0, *self.classes] if self.task == "segment" else list(self.classes)
         if not isinstance(wanted, str):
@@ -178,6 +190,8 @@ def plan(
             "Convert them all to grey or all to colour.",
         )
     check_guidance(parameters, task, data)
+    if task == "translate":
+        check_target(parameters, report)
     dimensions = 2 if image.size[2].high == 1 else 3
     modality = modality or ("CT" if image.minimum.median <= -900 else "")
     maps = task == "segment" or (task == "synthesize" and all("label" in item.files for item in training))
@@ -206,6 +220,7 @@ def plan(
         anchors=anchors,
         maps=maps,
         scene=scene_of(image, decided) if task == "synthesize" else None,
+        target=target_of(training, report) if task == "translate" else None,
     )
 
 
@@ -248,7 +263,7 @@ def _decided(
         )
     norm = given.normalization
     if norm == "auto":
-        centred = dimensions == 3 and task not in (*RESTORING, "synthesize")
+        centred = dimensions == 3 and task not in (*RESTORING, "synthesize", "translate")
         usual = "peak" if task == "denoise" else "zscore" if centred else "percentile"
         norm = "ct_window" if modality == "CT" else usual
     if task == "synthesize" and norm not in ("percentile", "ct_window"):
@@ -304,6 +319,7 @@ def _loss(loss: str, task: str) -> str:
         "denoise": ("l1", "mse", "ssim", "rms"),
         "encode": ("l1", "mse", "ssim", "rms"),
         "synthesize": ("hinge", "least_squares"),
+        "translate": ("l1", "mse", "ssim"),
     }[task]
     if loss == "auto":
         return fitting[0]
@@ -338,7 +354,7 @@ def _patch(
 
 
 def _classes(data: DataList, task: str, counts: Mapping[int, int], *, maps: bool) -> dict[int, str]:
-    if task in RESTORING or (task == "synthesize" and not counts):
+    if task in (*RESTORING, "translate") or (task == "synthesize" and not counts):
         return {}
     if maps or task == "segment":
         values = {value for value in (*counts, *data.label_names) if value > 0}

@@ -7,6 +7,7 @@ from typing import Any
 from medai.training.recipe.chosen_steps import alignment, cropping
 from medai.training.recipe.guidance import MASK
 from medai.training.recipe.plan import Plan
+from medai.training.recipe.target import TARGET
 from medai.training.recipe.unknown import number_of_unknown
 
 Config = dict[str, Any]
@@ -19,13 +20,19 @@ _IN_UNITS_OF_NOISE = (
     "(max(float(numpy.median(a[a > 0])) / 1.349, 1e-6) if (a > 0).any() else 1.0))"
     "(numpy.abs(x[:, 1:, 1:] - x[:, :-1, 1:] - x[:, 1:, :-1] + x[:, :-1, :-1])))(numpy.asarray(d['image']))"
 )
+_PERCENTILES = {"lower": 0.5, "upper": 99.5, "b_min": 0.0, "b_max": 1.0}
 _PEAK = "$lambda d: {**d, 'image': d['image'] / max(float(numpy.percentile(d['image'], 99.5)), 1e-6)}"
 
 
 def keys_of(plan: Plan) -> list[str]:
     """Images of a case."""
-    more = ["label"] if plan.maps else [MASK] if plan.guided else []
+    more = ["label"] if plan.maps else [MASK] if plan.guided else [TARGET] if plan.target is not None else []
     return ["image", *more]
+
+
+def interpolations(plan: Plan, keys: list[str]) -> list[str]:
+    """How each of the images is moved: label maps keep their values."""
+    return ["bilinear", "nearest" if plan.target is None else "bilinear"][: len(keys)]
 
 
 def loading(plan: Plan) -> list[Config]:
@@ -41,7 +48,7 @@ def geometry(plan: Plan, keys: list[str]) -> list[Config]:
     2D pictures have no axes in the patient and stay as they are, and so does what is denoised.
     """
     found: list[Config] = []
-    modes = ["bilinear", "nearest"][: len(keys)]
+    modes = interpolations(plan, keys)
     if aligned := alignment(plan, keys):
         found += aligned
     elif not plan.keeps_grid:
@@ -79,16 +86,13 @@ def scaling(plan: Plan) -> list[Config]:
     percentiles: Config = {
         "_target_": "ScaleIntensityRangePercentilesd",
         "keys": "image",
-        "lower": 0.5,
-        "upper": 99.5,
-        "b_min": 0.0,
-        "b_max": 1.0,
+        **_PERCENTILES,
         # A denoiser gives the image back on its own scale, to which what was cut off could not return.
-        "clip": not plan.restores,
+        "clip": not plan.gives_image,
         "channel_wise": plan.channels > 1 and not plan.restores,
     }
     window: Config = {"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": low, "a_max": high}
-    window |= {"b_min": 0.0, "b_max": 1.0, "clip": not plan.restores}
+    window |= {"b_min": 0.0, "b_max": 1.0, "clip": not plan.gives_image}
     return {
         "none": [],
         "percentile": [percentiles],
@@ -96,6 +100,13 @@ def scaling(plan: Plan) -> list[Config]:
         "peak": [_PEAK],
         "ct_window": [window],
     }[kind]  # type: ignore[return-value]  # MONAI takes expressions for transforms
+
+
+def target_scaling(plan: Plan) -> list[Config]:
+    """The same of the images that are to be made, each by its own percentiles."""
+    if plan.target is None:
+        return []
+    return [{"_target_": "ScaleIntensityRangePercentilesd", "keys": TARGET, **_PERCENTILES, "clip": False}]
 
 
 def centring(plan: Plan) -> list[Config]:

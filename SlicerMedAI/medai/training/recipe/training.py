@@ -12,7 +12,16 @@ from medai.training.recipe.guidance import MASK, forgiving, guided_loss, known_m
 from medai.training.recipe.inference import activation, adds_to_its_input, inferer, network_defs
 from medai.training.recipe.noise import degrading, mapping
 from medai.training.recipe.plan import Plan
-from medai.training.recipe.preprocessing import centring, geometry, keys_of, label_values, loading, scaling
+from medai.training.recipe.preprocessing import (
+    centring,
+    geometry,
+    keys_of,
+    label_values,
+    loading,
+    scaling,
+    target_scaling,
+)
+from medai.training.recipe.target import TARGET
 from medai.training.recipe.unknown import known_only, without_unknown
 
 Config = dict[str, Any]
@@ -71,6 +80,7 @@ def training_config(plan: Plan) -> Config:
                 *cleaning(plan),
                 *geometry(plan, keys_of(plan)),
                 *scaling(plan),
+                *target_scaling(plan),
                 *mapping(plan),
             ]
         ),
@@ -127,6 +137,7 @@ def _begun(plan: Plan) -> str:
 def cases(plan: Plan, part: str) -> Config:
     """The cases of a part of the data that can be learned from."""
     needs = "image" if plan.restores or (plan.synthesizes and not plan.classes) else "label"
+    needs = TARGET if plan.target is not None else needs
     return {
         "_target_": f"{_OWN}.cases.cases",
         "datalist": "@datalist",
@@ -267,7 +278,7 @@ def _loss(plan: Plan) -> Config:
             own["smoothing"] = plan.parameters.label_smoothing
         own["weights"] = None if weights is None else list(weights)
         return guided_loss(own, plan) if plan.guided else own
-    if plan.restores:
+    if plan.gives_image:
         if kind == "ssim":
             return {"_target_": f"{_OWN}.losses.Dissimilarity", "spatial_dims": plan.dimensions}
         if kind == "rms":
