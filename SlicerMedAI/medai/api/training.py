@@ -172,7 +172,9 @@ def evaluate(
     device, worker, on_progress, in_process
         As for `medai.segment`.
     **choices
-        For models that make images, of `medai.training.request.EvaluationRequest`: ``count``, ``seed``.
+        For models that make images, of `medai.training.request.EvaluationRequest`: ``count``, ``seed``,
+        ``utility`` (whether to train on its images, and judge by real ones what came out), ``utility_epochs``,
+        ``utility_cases``.
 
     Returns
     -------

@@ -30,6 +30,13 @@ def command(
         int, typer.Option(min=0, help="Images that a generator makes; as many as it learned from by default.")
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of a generator's images.")] = 0,
+    utility: Annotated[
+        bool, typer.Option("--utility", help="Train on a generator's images too, and judge by real ones; takes long.")
+    ] = False,
+    utility_epochs: Annotated[int, typer.Option(min=1, help="Of each of the four trainings.")] = 20,
+    utility_cases: Annotated[
+        int, typer.Option(min=0, help="Cases of each; as many as the generator learned from by default.")
+    ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the scores.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
@@ -43,6 +50,7 @@ def command(
             listener.begin(model)
             listed = read_data(data, kind, data_root)
             chosen: dict[str, Any] = {"split": split, "count": count, "seed": seed, "device": device}
+            chosen |= {"utility": utility, "utility_epochs": utility_epochs, "utility_cases": utility_cases}
             result = evaluate(model, listed, target, on_progress=listener, **chosen)
         if as_json:
             record = {"output": str(target), "scores": rows(result.table)}

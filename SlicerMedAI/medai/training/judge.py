@@ -39,6 +39,7 @@ from medai.training.judge_courses import forecasted
 from medai.training.judge_images import denoised, translated
 from medai.training.judge_synthesis import generated
 from medai.training.request import EvaluationRequest
+from medai.training.utility import Trials
 from medai.volume import Volume
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def evaluate_job(job: Job, report: Report, loaded: LoadedModels) -> Result:
     # A generator is compared with the images that it learned from, too.
     whole = not request.split or description.task == "synthesize"
     data = request.data if whole else request.data.part(request.split)
-    choices: dict[str, Any] = {"count": request.count, "seed": request.seed}
+    trials = Trials(request.utility_epochs, request.utility_cases) if request.utility else None
+    choices: dict[str, Any] = {"count": request.count, "seed": request.seed, "trials": trials}
     found = judge(Path(job.bundle), data, report, loaded, device=device.name, split=request.split, **choices)
     found.write(request.folder)
     provenance = life.provenance([description], request, device)
@@ -112,6 +114,7 @@ def judge(
     backend: str = "auto",
     count: int = 0,
     seed: int = 0,
+    trials: Trials | None = None,
 ) -> Evaluation:
     """Scores of a model with their intervals.
 
@@ -131,7 +134,7 @@ def judge(
         What part of the data it is, for the report.
     backend : str
         Of a segmentation, see `medai.segment`.
-    count, seed : int
+    count, seed, trials
         Of a generator's images, see `medai.training.judge_synthesis.generated`.
 
     Raises
@@ -166,7 +169,9 @@ def judge(
         f"{description.title}: evaluation", f"{description.name} {description.version}", data.name, split or "all cases"
     )
     if task == "synthesize":
-        return generated(root, usable, report, loaded, device=device, about=about, held=split, count=count, seed=seed)
+        return generated(
+            root, usable, report, loaded, device=device, about=about, held=split, count=count, seed=seed, trials=trials
+        )
     if task == "segment":
         labels = _values(data, description)
         cases = _segmented(root, usable, at, loaded, {"device": device, "backend": backend})

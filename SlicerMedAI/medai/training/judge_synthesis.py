@@ -20,6 +20,7 @@ from medai.training.data.voxels import read_source
 from medai.training.evaluation import About, Evaluation, SynthesisCase, evaluate
 from medai.training.features import ABOUT, Features
 from medai.training.framing import Frame
+from medai.training.utility import Trials, with_utility
 from medai.volume import Volume
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def generated(
     held: str = "",
     count: int = 0,
     seed: int = 0,
+    trials: Trials | None = None,
 ) -> Evaluation:
     """Evaluate a model that makes images.
 
@@ -67,6 +69,8 @@ def generated(
         Of the synthetic images; 0 for as many as there are real ones to learn from.
     seed : int
         Of the synthetic images, the features, and all that is drawn.
+    trials : Trials or None
+        Also train with the images, to see what they are good for; takes long.
     """
     divided = data if data.is_split else split(data)
     rest = divided.part(held) if held else divided.part(VALIDATION) or divided.part(TEST)
@@ -76,7 +80,12 @@ def generated(
     for sample in samples(loaded.get(root, device), wanted, seed):
         report(Progress(STAGE, len(made), wanted))
         made.append(sample.image)
-    return compared(made, _read(learned, report), _read(rest, report), report, about=about, seed=seed, device=device)
+    found = compared(made, _read(learned, report), _read(rest, report), report, about=about, seed=seed, device=device)
+    if trials is None:
+        return found
+    return with_utility(
+        found, root, report, loaded, learned=learned, held=rest, trials=trials, device=device, seed=seed
+    )
 
 
 def compared(

@@ -7,12 +7,13 @@ from numbers import Real
 from pathlib import Path
 
 from medai.errors import InputError
-from medai.tasks.parameters import TaskParameters, names, one_of, wrong
+from medai.tasks.parameters import TaskParameters, names, one_of, wrong, yes_or_no
 from medai.tasks.parameters import count as whole_number
 from medai.training.data import DataList
 from medai.training.parameters import TrainingParameters
 
 TASKS = ("segment", "classify", "detect", "denoise", "encode", "synthesize", "translate", "forecast")
+_LEAST = {"count": 0, "seed": 0, "utility_epochs": 1, "utility_cases": 0}
 _NO_LICENCE = "Not stated. Ask whoever gave you the data before you share the model."
 
 
@@ -102,6 +103,12 @@ class EvaluationRequest(TaskParameters):
         Of a generator's images; 0 for as many as there are real images that it learned from.
     seed : int
         Of a generator's images.
+    utility : bool
+        Also train on a generator's images, and judge on real cases what came out; takes long.
+    utility_epochs : int
+        Of each of these trainings.
+    utility_cases : int
+        That each of them has; 0 for as many as there are real ones to learn from.
     """
 
     data: DataList = field(default_factory=lambda: DataList(()))
@@ -109,13 +116,17 @@ class EvaluationRequest(TaskParameters):
     folder: Path = Path("evaluation")
     count: int = 0
     seed: int = 0
+    utility: bool = False
+    utility_epochs: int = 20
+    utility_cases: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("count", "seed"):
-            self._checked(name, whole_number(name, getattr(self, name), least=0))
+        for name, least in _LEAST.items():
+            self._checked(name, whole_number(name, getattr(self, name), least))
+        self._checked("utility", yes_or_no("utility", self.utility))
 
     def as_text(self) -> dict[str, str]:
         """What was chosen, by name."""
         chosen = {"device": self.device, "data": self.data.name, "split": self.split or "all cases"}
-        return chosen | {name: str(value) for name in ("count", "seed") if (value := getattr(self, name))}
+        return chosen | {name: str(value) for name in ("utility", *_LEAST) if (value := getattr(self, name))}

@@ -27,6 +27,9 @@ def plan_for(bright_balls, bright_spots):
 
     def make(task: str, **chosen) -> Plan:
         data = split(read_data_list(bright_spots if task == "classify" else bright_balls))
+        if task == "translate":
+            pairs = [{"image": item.files["image"], "target": item.files["image"]} for item in data]
+            data = data.with_items([dataclasses.replace(i, files=f) for i, f in zip(data, pairs, strict=True)])
         return plan(data, check(data), task, TrainingParameters.of({"width": 4, **chosen}), name="a_model")
 
     return make

@@ -73,6 +73,21 @@ NAMES: dict[str, tuple[str, str]] = {
         "Real or synthetic, AUROC",
         "Of a cross-validated classifier that tells synthetic from real; 0.5 is a guess, 1 is always right.",
     ),
+    "trained_on_real": ("Trained on real cases", "Score on held-back real cases of a network trained on real ones."),
+    "trained_on_synthetic": (
+        "Trained on synthetic cases",
+        "The same of the same network, trained on as many synthetic cases and on no real one.",
+    ),
+    "trained_on_few_real": ("Trained on few real cases", "The same, trained on few real cases for as many steps."),
+    "trained_on_few_real_and_synthetic": (
+        "Trained on few real and synthetic cases",
+        "The same, trained on these few and on the synthetic ones.",
+    ),
+    "synthetic_over_real": (
+        "Synthetic over real",
+        "The score after synthetic training in parts of that after real training; 1 would be as good.",
+    ),
+    "gain_with_synthetic": ("Gain with synthetic cases", "What they add to few real cases; below 0 they do harm."),
 }
 
 HEADLINES = (
@@ -92,6 +107,7 @@ HEADLINES = (
     "fid",
     "ms_ssim",
     "nearest_ratio",
+    "synthetic_over_real",
     "auroc_synthetic",
     "mae_next",
     "mae_carried",
