@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from medai.errors import GeometryError, InputError
 
 Affine = NDArray[np.float64]
-SYNTHETIC = "This image is synthetic: it was made by a network and shows no patient."
+SYNTHETIC = "This image is synthetic: it was made by a network, not measured in a patient."
 """A note of every such `Volume`; whatever is made of it repeats it."""
 SYNTHETIC_KEY = "MedAI.Synthetic"
 """The attribute of nodes and the key of files that mark them; in NIfTI files the header's description does."""

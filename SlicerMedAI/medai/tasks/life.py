@@ -105,7 +105,7 @@ class Life:
             citation=_joined(dict.fromkeys(model.citation for model in models)),
             licence=_joined(licences),
             notes=tuple(self.notes),
-            synthetic=made_up or self.job.task == "synthesize",
+            synthetic=made_up or self.job.task in ("synthesize", "translate"),
             software=", ".join(f"{name} {import_module(name).__version__}" for name in ("medai", "monai", "torch")),
         )
 

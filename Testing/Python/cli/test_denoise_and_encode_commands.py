@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from medai.files import read
+from medai.volume import SYNTHETIC
 from small_bundles import write_bundle
-from small_restorers import autoencoder, denoiser
+from small_restorers import autoencoder, denoiser, translator
 
 
 @pytest.fixture(autouse=True)
 def _with_these_models(models_folder, surroundings):
-    for name, recipe in {"halver": denoiser(), "coder": autoencoder()}.items():
+    for name, recipe in {"halver": denoiser(), "coder": autoencoder(), "negative": translator()}.items():
         if not (models_folder / name).exists():
             write_bundle(models_folder / name, recipe)
 
@@ -110,3 +111,13 @@ def test_the_list_of_models_tells_what_each_is_for(medai):
     records = {record["name"]: record for record in json.loads(medai("models", "list", "--json").stdout)}
     assert records["halver"]["tasks"] == ["denoise"]
     assert records["coder"]["tasks"] == ["encode"]
+
+
+def test_an_image_of_another_contrast_is_written_and_marked(medai, an_image, tmp_path):
+    path = an_image()
+    done = medai("translate", path, "-m", "negative", "-o", tmp_path / "other.nrrd")
+    assert done.exit_code == 0, done.output
+    made = read(tmp_path / "other.nrrd")
+    assert made.same_grid(read(path))
+    assert SYNTHETIC in made.notes
+    assert "synthetic: made by a network" in done.stdout

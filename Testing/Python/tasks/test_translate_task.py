@@ -12,7 +12,7 @@ from medai.errors import BundleError, InputError, JobCancelled
 from medai.jobs.job import Job
 from medai.progress import ignore
 from medai.tasks import run
-from medai.volume import Region, Series, Volume, apply_affine
+from medai.volume import SYNTHETIC, SYNTHETIC_KEY, Region, Series, Volume, apply_affine
 from small_bundles import OBLIQUE, RECIPES, write_bundle
 from small_restorers import denoiser, translator
 
@@ -94,8 +94,9 @@ def test_a_model_of_another_grid_answers_on_the_images(models, translate):
 def test_it_is_called_synthetic_wherever_it_goes(models, translate, a_scan):
     result = translate(models["plain"], a_scan)
     assert result.volume.name == "HEAD synthetic"
-    assert any("Synthetic" in note for note in result.volume.notes)
-    assert "Synthetic" in result.provenance.attributes()["MedAI.Notes"]
+    assert SYNTHETIC in result.volume.notes
+    assert SYNTHETIC in result.provenance.notes
+    assert result.provenance.attributes()[SYNTHETIC_KEY] == "yes"
     assert result.provenance.attributes()["MedAI.Task"] == "translate"
 
 

@@ -44,6 +44,7 @@ OUTSIDE = [
     ("noise", 0.0),
     ("noise", 1.5),
     ("loss", "perceptual"),
+    ("adversarial", -0.1),
     ("ignore_label", 0),
     ("ignore_label", 2.5),
     ("class_weights", "heavy"),

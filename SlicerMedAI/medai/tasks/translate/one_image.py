@@ -20,10 +20,9 @@ from medai.engine.regions import Block, inside
 from medai.errors import InputError
 from medai.tasks.life import Life, Part
 from medai.tasks.translate.parameters import TranslateParameters
-from medai.volume import Volume, crop
+from medai.volume import SYNTHETIC, Volume, crop
 
 Values = NDArray[np.float32]
-NOTE = "Synthetic: made by a network out of another image. It was never measured."
 
 
 class OneImage:
@@ -83,7 +82,7 @@ class OneImage:
                 mask = inside(region, crop(image, block))
                 made[block][mask] = found[block][mask]
         modality = self.description.modality or image.modality
-        return Volume(np.ascontiguousarray(made), image.affine, f"{image.name} synthetic", modality, notes=(NOTE,))
+        return Volume(np.ascontiguousarray(made), image.affine, f"{image.name} synthetic", modality, notes=(SYNTHETIC,))
 
     def _in_slices(self, image: Volume, part: Part, block: Block | None) -> Values:
         depth = image.shape[0]

@@ -10,9 +10,9 @@ from medai.progress import Report
 from medai.result import Result
 from medai.tasks.life import Life, Part
 from medai.tasks.translate.choice import check_choice
-from medai.tasks.translate.one_image import NOTE, OneImage
+from medai.tasks.translate.one_image import OneImage
 from medai.tasks.translate.parameters import TranslateParameters
-from medai.volume import Series
+from medai.volume import SYNTHETIC, Series
 
 
 def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
@@ -46,7 +46,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
         life.tell(warning)
     device = choose_device(parameters.device)
     life.tell(device.reason)
-    life.tell(NOTE)
+    life.tell(SYNTHETIC)
     life.at("Loading model")
     model = OneImage(life, parameters, description, Ladder(description.root, device, loaded, parameters, life.tell))
     for note in model.ladder.pipeline.notes:
