@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from medai.volume import Volume
 
 _SEED = 20_240_601
-_SAMPLES = 20_000
+_SAMPLES, _EVEN_SAMPLES = 20_000, 50_000
+_FARTHEST_MM = 40.0  # at the corners of the image; a refinement that leads farther has found something else
 _LARGEST = 128
 _SHRINKS, _SMOOTHINGS_MM = (4, 2, 1), (4.0, 2.0, 0.0)
 _log = logging.getLogger(__name__)
@@ -47,8 +48,44 @@ def rigid(fixed: MetaTensor, moving: MetaTensor) -> NDArray[np.float64]:
 
 
 def rigid_between(fixed: Volume, moving: Volume) -> NDArray[np.float64]:
-    """`rigid` for scalar Volumes."""
-    return rigid(_tensor(fixed), _tensor(moving))
+    """`rigid` for two images of one patient and one kind, to a small share of a voxel.
+
+    Where mutual information has come to rest, the correlation of both images is made largest (Powell's method, over
+    evenly chosen voxels): that is blunt between kinds of images and far from the goal, but sharp here.
+    """
+    images = _on_axes(_tensor(fixed)), _on_axes(_tensor(moving))
+    with _one_thread():
+        return _refined(_registered(*images), *images)
+
+
+def _refined(matrix: NDArray[np.float64], fixed: sitk.Image, moving: sitk.Image) -> NDArray[np.float64]:
+    centre = np.array(fixed.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in fixed.GetSize()]))
+    motion = sitk.Euler3DTransform()
+    motion.SetCenter(centre.tolist())
+    motion.SetMatrix(matrix[:3, :3].ravel().tolist(), 1e-6)
+    motion.SetTranslation((matrix[:3, :3] @ centre + matrix[:3, 3] - centre).tolist())
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsCorrelation()
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(min(1.0, _EVEN_SAMPLES / float(np.prod(fixed.GetSize()))), _SEED)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsPowell(
+        numberOfIterations=20, maximumLineIterations=30, stepLength=1.0, stepTolerance=1e-4, valueTolerance=1e-6
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([1])
+    method.SetSmoothingSigmasPerLevel([1.0])
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
+    method.SetInitialTransform(motion, inPlace=True)
+    try:
+        method.Execute(fixed, moving)
+    except RuntimeError as error:
+        _log.warning("An alignment was not refined: %s", str(error).strip().splitlines()[-1])
+        return matrix
+    found = _matrix(motion)
+    ends = np.array(fixed.GetOrigin()), np.array(fixed.TransformIndexToPhysicalPoint(fixed.GetSize()))
+    strayed = max(float(np.linalg.norm((found - matrix) @ [*end, 1.0])) for end in ends)
+    return found if strayed < _FARTHEST_MM else matrix
 
 
 def _tensor(volume: Volume) -> MetaTensor:
