@@ -292,7 +292,8 @@ def describe(root: Path | str) -> Description:
         intended_use=_text(meta.get("intended_use")),
         modality=modality,
         inputs=inputs,
-        segments=segments_of(meta),
+        # The channels of a generator's image are no structures.
+        segments=segments_of(meta) if "segments" in own or task_of(meta) != "synthesize" else (),
         classes=classes_of(meta),
         operating_points=operating_points_of(meta, classes_of(meta)),
         conditions=conditions_of(meta),

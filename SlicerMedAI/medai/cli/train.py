@@ -24,7 +24,10 @@ A training that was stopped or killed goes on when the same command is given aga
 def command(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="What to learn from, all of it together.")],
     *,
-    task: Annotated[str, typer.Option("--task", help="segment, classify, detect, denoise, encode or forecast.")],
+    task: Annotated[
+        str,
+        typer.Option("--task", help="segment, classify, detect, denoise, encode, synthesize, translate or forecast."),
+    ],
     target: Annotated[Path, typer.Option("--output", "-o", metavar="BUNDLE", help="Folder of the model to make.")],
     parameters: Annotated[
         Path | None, typer.Option("--parameters", metavar="FILE", help="Hyper-parameters in YAML.")
@@ -49,7 +52,7 @@ def command(
         typer.Option(
             "--synthetic",
             metavar="MODEL:COUNT[:CLASS]",
-            help="Images that a generator makes, to train with besides; of which class, for a classifier.",
+            help="Images that a generator makes, with their labels or classes, to train with besides.",
         ),
     ] = None,
     modality: Annotated[str, typer.Option(help="DICOM modality of the images: MR, CT, US, DX...")] = "",

@@ -45,7 +45,8 @@ def read_with_itk(path: Path) -> Volume | Series:
     except (RuntimeError, zlib.error) as error:
         raise _explained(path, str(error)) from error
     array = sitk.GetArrayFromImage(image)
-    notes = (SYNTHETIC,) if image.HasMetaDataKey(SYNTHETIC_KEY) else ()
+    keys = {key.replace("_", ".") for key in image.GetMetaDataKeys()}  # MetaImage has no dots in its keys
+    notes = (SYNTHETIC,) if SYNTHETIC_KEY in keys else ()
     components = image.GetNumberOfComponentsPerPixel()
     dimension = image.GetDimension()
     affine = _affine(image, dimension)

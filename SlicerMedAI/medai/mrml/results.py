@@ -195,8 +195,10 @@ class Adding:
             put_under(node, self.place.transform)
             fill_segmentation(node, labelmap, self.place.grid(labelmap.affine, labelmap.layers.shape[1:]))
             node.CreateDefaultDisplayNodes()
-        if self.place.volume is not None and not node.GetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole()):
-            node.SetReferenceImageGeometryParameterFromVolumeNode(self.place.volume)
+        # Without an input, as of synthetic images, the labels belong to the volume that came before them.
+        volume = self.place.volume if self.place.volume is not None else next(reversed(self.nodes.volumes), None)
+        if volume is not None and not node.GetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole()):
+            node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
         if self.closed_surface:
             show_closed_surface(node)
         self.nodes.segmentation = self.nodes.segmentation or node

@@ -51,6 +51,7 @@ class TrainingRequest(TaskParameters):
         Of the data, for ``docs/data_license.txt``.
     synthetic : tuple of str
         Images of generators to train with besides, each ``"MODEL:COUNT"``, or ``"MODEL:COUNT:CLASS"`` for a classifier.
+        Labels come with those of a generator that makes labels, classes take turns where it makes several.
     """
 
     data: DataList = field(default_factory=lambda: DataList(()))

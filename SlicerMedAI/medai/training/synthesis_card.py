@@ -86,8 +86,8 @@ def _training(plan: Plan, rows: Sequence[dict[str, float]]) -> str:
     chosen = plan.parameters
     steps = (
         f"MONAI's `GanTrainer`: a generator of residual units against MONAI's `Discriminator` with spectral norm "
-        f"(Miyato et al., ICLR 2018), {_LOSSES[chosen.loss]}; both see cases changed at random (Zhao et al., NeurIPS "
-        f"2020){', labels and image together' if plan.maps else ', with their class' if plan.conditions else ''}. "
+        f"(Miyato et al., ICLR 2018), {_LOSSES[chosen.loss]}; the discriminator sees cases changed at "
+        f"random (Zhao et al., NeurIPS 2020), two at once (Lin et al., NeurIPS 2018){_beside(plan)}. "
         f"{chosen.optimizer}, learning rate {chosen.learning_rate:g} ({chosen.schedule}), batch {chosen.batch_size}, "
         f"{len(rows)} epochs, seed {chosen.seed}. Kept is the moving average of the generator's weights (momentum "
         f"{chosen.ema:g}) from the epoch in which its images, as a whole, were most like those of the training cases, "
@@ -101,6 +101,10 @@ def _training(plan: Plan, rows: Sequence[dict[str, float]]) -> str:
         f"{steps}\n\nThe same training again, on a MONAI data list (the package medai must be installed):\n\n"
         f"```\n{command}\n```\n\nA training that was interrupted goes on when the same command is given again."
     )
+
+
+def _beside(plan: Plan) -> str:
+    return ", each with its labels" if plan.maps else ", each with its class" if plan.conditions else ""
 
 
 def _scores(summary: Summary | None) -> str:

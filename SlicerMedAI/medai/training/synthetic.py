@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medai.bundles import library
-from medai.bundles.description import describe
+from medai.bundles.description import Description, describe
 from medai.errors import InputError
 from medai.files import write
 from medai.progress import Progress, Report
+from medai.result import Labelmap
 from medai.training import folder
 from medai.training.data import DataList, DataReport
-from medai.training.data.item import TRAINING, DataItem
+from medai.training.data.item import TRAINING, DataItem, Source
 from medai.volume import Volume
 
 KEY = "synthetic"
 """Of the value that marks a case in a data list."""
-FITTING = ("classify", "denoise", "encode")
+FITTING = ("classify", "denoise", "encode", "segment")
 _SPELLED = re.compile(r"(?P<bundle>.+?):(?P<count>[0-9]{1,7})(:(?P<label>.+))?")
 
 
@@ -37,7 +38,8 @@ class Synthesis:
         Name or folder of a model that makes images from random numbers.
     count : int
     label : str
-        For a classifier, what the images show: the name or number of a class.
+        For a classifier, what the images show: the name or number of a class. ``""`` where the generator makes images
+        of several classes, which then take turns.
     """
 
     bundle: str
@@ -85,24 +87,34 @@ def with_synthetic(data: DataList, wanted: Sequence[Synthesis], root: Path, repo
     InputError
         When it generates nothing, or its images cannot be used for the task.
     """
-    items = [dataclasses.replace(item, split=TRAINING) if item.values.get(KEY) else item for item in data]
+    items = [replace(item, split=TRAINING) if item.values.get(KEY) else item for item in data]
     if not wanted:
         return data.with_items(items)
     if task not in FITTING:
         raise InputError(
             f"Synthetic images cannot be used for the task '{task}'.",
-            "They come without the label maps or boxes that it learns from.",
+            "They come without the boxes that it learns from.",
             f"Leave them out, or train for: {', '.join(FITTING)}.",
         )
     ending = "mha" if report.images["image"].size[2].high == 1 else "nii.gz"
     notes = []
     for number, some in enumerate(wanted):
-        name = _generator(some.bundle).name
-        values: dict[str, object] = {KEY: True} | ({"label": _label(data, some)} if task == "classify" else {})
+        about = _generator(some.bundle)
+        name = about.name
+        if task == "segment" and not about.segments:
+            raise InputError(
+                f"The synthetic images of '{some.bundle}' cannot be used for a segmentation.",
+                "They come without the label maps that it learns from.",
+                "Choose a generator that was trained on images with label maps.",
+            )
+        labels = _labels(data, some, about) if task == "classify" else []
         for n in range(some.count):
             called = f"{number}_{name}_{n:05d}"
-            path = root / folder.RUNS / KEY / f"{called}.{ending}"
-            items.append(DataItem(f"{KEY} {called}", {"image": (path,)}, values, split=TRAINING))
+            files = {"image": (root / folder.RUNS / KEY / f"{called}.{ending}",)}
+            if task == "segment":
+                files["label"] = (root / folder.RUNS / KEY / f"{called}_seg.{ending}",)
+            values: dict[str, object] = {KEY: True} | ({"label": labels[n % len(labels)]} if labels else {})
+            items.append(DataItem(f"{KEY} {called}", files, values, split=TRAINING))
         shown = f" of '{some.label}'" if some.label else ""
         notes.append(f"{some.count} of the training cases are synthetic images{shown}, made by '{name}'.")
     return data.with_items(items, *notes)
@@ -137,25 +149,32 @@ def synthesize(
     total, done = sum(some.count for some in wanted), 0
     made = iter(data.items[len(data) - total :])
     for number, some in enumerate(wanted):
-        paths = [Path(str(item.files["image"][0])) for item in islice(made, some.count)]
-        todo = [(n, path) for n, path in enumerate(paths) if not path.is_file()]
+        files = [item.files for item in islice(made, some.count)]
+        # The label map is written first: where there is an image, there is all of its case.
+        todo = [(n, file) for n, file in enumerate(files) if not _path(file, "image").is_file()]
         done += some.count - len(todo)
         if not todo:
             continue
         from medai.bundles.pipeline import Pipeline
+        from medai.tasks.synthesize.sampling import samples
 
-        pipeline = Pipeline(_generator(some.bundle), device)
-        assert pipeline.latents is not None
-        for n, path in todo:
+        about = _generator(some.bundle)
+        pipeline = Pipeline(about.root, device)
+        asked = next((name for name in about.conditions if name.casefold() == some.label.casefold()), None)
+        own = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+        for n, file in todo:
             report(Progress("Making synthetic images", done, total))
-            own = int(np.random.SeedSequence((seed, number, n)).generate_state(1)[0])
-            found = pipeline.image(pipeline.infer(pipeline.latents.draw(1, own)), path.name)
+            (sample,) = samples(pipeline, 1, own, first=n, condition=asked)
+            image = _placed(sample.image, real, some.bundle)
+            path = _path(file, "image")
             path.parent.mkdir(parents=True, exist_ok=True)
-            write(_placed(found, real, some.bundle), path)
+            if "label" in file and sample.labelmap is not None:
+                write(Volume(_renumbered(sample.labelmap, data), image.affine), _path(file, "label"))
+            write(image, path)
             done += 1
 
 
-def _generator(name: str) -> Path:
+def _generator(name: str) -> Description:
     root = library.find(name)
     about = describe(root)
     if about.task != "synthesize":
@@ -164,7 +183,30 @@ def _generator(name: str) -> Path:
             f"It is made for another task ({about.task}).",
             "Choose a model that makes images from random numbers.",
         )
-    return root
+    return about
+
+
+def _path(files: Mapping[str, Sequence[Source]], key: str) -> Path:
+    return Path(str(files[key][0]))
+
+
+def _renumbered(labelmap: Labelmap, data: DataList) -> NDArray[np.unsignedinteger]:
+    """Its structures with the values that those of the same names have in the data."""
+    names = {name.casefold(): value for value, name in data.label_names.items()}
+    found = np.zeros(labelmap.layers.shape[1:], np.uint16)
+    for segment in labelmap.segments:
+        # Without a name in the data, a model calls a structure after its value there.
+        word = segment.name.removeprefix("label ")
+        value = names.get(segment.name.casefold(), int(word) if word.isdecimal() else segment.value)
+        found[labelmap.mask(segment)] = value
+    return found
+
+
+def _labels(data: DataList, some: Synthesis, about: Description) -> list[int]:
+    """Of the first images; those that follow show the same again."""
+    if some.label or not about.conditions:
+        return [_label(data, some)]
+    return [_label(data, replace(some, label=name)) for name in about.conditions]
 
 
 def _label(data: DataList, some: Synthesis) -> int:
@@ -182,7 +224,7 @@ def _label(data: DataList, some: Synthesis) -> int:
 
 
 def _placed(image: Volume, real: DataReport, bundle: str) -> Volume:
-    """With voxels of the real images' size along R, A and S."""
+    """With voxels of the real images' size along R, A and S, where the generator does not know its own."""
     facts = real.images["image"]
     planar = facts.size[2].high == 1
     if image.channels != facts.channels[0] or (image.shape[0] == 1) != planar:
@@ -193,4 +235,6 @@ def _placed(image: Volume, real: DataReport, bundle: str) -> Volume:
             f"{kind} with {facts.channels[0]}.",
             "Choose a generator that was trained on such images.",
         )
-    return dataclasses.replace(image, affine=np.diag([*(axis.median for axis in facts.spacing), 1.0]))
+    if not np.array_equal(image.affine, np.eye(4)):
+        return image
+    return replace(image, affine=np.diag([*(axis.median for axis in facts.spacing), 1.0]))

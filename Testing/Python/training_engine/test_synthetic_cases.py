@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from medai.errors import InputError, MedAIError
 from medai.training import folder
 from medai.training.data import assign_folds, read_data_list, split
 from medai.training.synthetic import Synthesis
+from small_generators import write_generator
 from zoo_shapes import Shape, write_shape
 
 SIZE = 8
@@ -127,7 +129,7 @@ def test_the_command_line_makes_them_too(bright_spots, a_generator, tmp_path):
 @pytest.mark.parametrize(
     ("task", "synthetic", "message"),
     [
-        ("segment", "{}:3", "cannot be used for the task 'segment'"),
+        ("segment", "{}:3", "cannot be used for a segmentation"),
         ("classify", "{}:3:purple", "'purple' is not what"),
         ("classify", "{}:3", "is not what the synthetic images"),
         ("classify", "{}:0:1", "does not say which"),
@@ -141,6 +143,56 @@ def test_what_cannot_be_is_refused(train, request, a_generator, *, task, synthet
     wanted = [synthetic.format(a_generator)]
     with pytest.raises(MedAIError, match=message):
         train(request.getfixturevalue(data), task, synthetic=wanted, parameters={"epochs": 1})
+
+
+def test_a_generator_of_labels_teaches_a_segmentation(train, bright_balls, tmp_path):
+    dreamer = write_generator(tmp_path / "dreamer")
+    train(bright_balls, "segment", synthetic=[f"{dreamer}:3"], parameters={"epochs": 1})
+    data = read_data_list(tmp_path / "model" / folder.DATALIST)
+    made = [item for item in data if item.values.get("synthetic")]
+    assert len(made) == 3
+    for item in made:
+        image, label = (medai.files.read(item.files[key][0]) for key in ("image", "label"))
+        np.testing.assert_array_equal(label.array, image.array > 0)
+        assert image.same_grid(label)
+        assert image.spacing == (1, 2, 3), "it knows the size of its voxels itself"
+
+
+def test_structures_get_the_values_that_the_data_have_for_them(train, bright_balls, tmp_path):
+    from medai.training.data import read_data_list as read_list
+
+    dreamer = write_generator(tmp_path / "dreamer")
+    named = read_list(bright_balls)
+    for item in named:
+        path = item.files["label"][0]
+        label = medai.files.read(path)
+        medai.files.write(medai.Volume(label.array * 7, label.affine), tmp_path / path.name)
+    moved = [
+        replace(item, files={**item.files, "label": (tmp_path / item.files["label"][0].name,)}) for item in named.items
+    ]
+    train(
+        replace(named, items=tuple(moved), label_names={7: "Bright"}),
+        "segment",
+        synthetic=[f"{dreamer}:1"],
+        parameters={"epochs": 1},
+    )
+    (label,) = (tmp_path / "model" / "runs" / "synthetic").glob("*_seg.nii.gz")
+    assert set(np.unique(medai.files.read(label).array)) == {0, 7}
+
+
+def test_a_generator_that_can_be_asked_tells_the_class_itself(train, bright_spots, tmp_path):
+    painter = write_generator(tmp_path / "painter", labels=False, conditions=("spot", "none"), planar=True)
+    data = replace(read_data_list(bright_spots), label_names={0: "none", 1: "spot"})
+    chosen = {"parameters": {"epochs": 1, "batch_size": 4}}
+    train(data, "classify", "turns", synthetic=[f"{painter}:4"], **chosen)
+    train(data, "classify", "asked", synthetic=[f"{painter}:2:spot"], **chosen)
+    for name, labels in (("turns", [1, 0, 1, 0]), ("asked", [1, 1])):
+        listed = read_data_list(tmp_path / name / folder.DATALIST)
+        made = [item for item in listed if item.values.get("synthetic")]
+        assert [item.label for item in made] == labels
+        for item in made:  # the two numbers behind the code's own four say what was asked for
+            picture = medai.files.read(item.files["image"][0]).array.transpose(2, 1, 0).ravel()
+            assert picture[4:6].tolist() == [item.label == 1, item.label == 0]
 
 
 def test_a_model_that_generates_nothing_is_refused(train, bright_spots, a_trained_ball_finder):

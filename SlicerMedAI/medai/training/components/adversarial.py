@@ -25,13 +25,16 @@ def lipschitz(network: torch.nn.Module) -> torch.nn.Module:
 
 
 class Opinion:
-    """What a discriminator says of cases, which it sees changed at random.
+    """What a discriminator says of cases, which it sees changed at random and several at once.
 
     Parameters
     ----------
     network : torch.nn.Module
         The discriminator: one number for every case, higher for real ones.
     augmentation : DifferentiableAugmentation
+    packed : int
+        Cases that it sees at once, all real or all made up, as channels: so it notices when those that are made are too
+        much alike, and the generator has to make different ones (Lin et al., PacGAN, NeurIPS 2018).
     loss : str
         ``"hinge"`` (Lim and Ye, arXiv 1705.02894) or ``"least_squares"`` (Mao et al., ICCV 2017).
     bf16 : bool
@@ -43,16 +46,16 @@ class Opinion:
         network: torch.nn.Module,
         augmentation: DifferentiableAugmentation,
         *,
+        packed: int = 1,
         loss: str = "hinge",
         bf16: bool = False,
     ) -> None:
-        self.network, self.augmentation, self.hinge = network, augmentation, loss == "hinge"
+        self.network, self.augmentation, self.packed, self.hinge = network, augmentation, packed, loss == "hinge"
         self.inferer: Any = Bfloat16Inferer() if bf16 else SimpleInferer()
 
     def of_both(self, made: Tensor, real: Tensor) -> Tensor:
         """The discriminator's loss: it is to tell the two apart. Called by MONAI's `GanTrainer`."""
-        said = self._says(torch.cat((made.detach(), real)))
-        of_made, of_real = said[: len(made)], said[len(made) :]
+        of_made, of_real = self._says(made.detach()), self._says(real)
         if self.hinge:
             return relu(1 + of_made).mean() + relu(1 - of_real).mean()
         return (of_made**2).mean() + ((of_real - 1) ** 2).mean()
@@ -63,5 +66,8 @@ class Opinion:
         return -said.mean() if self.hinge else ((said - 1) ** 2).mean()
 
     def _says(self, cases: Tensor) -> Tensor:
-        found: Tensor = self.inferer(self.augmentation(cases), self.network)
+        # What does not fill a pack is seen twice.
+        places = torch.arange(-(-len(cases) // self.packed) * self.packed, device=cases.device) % len(cases)
+        packs = self.augmentation(cases)[places].unflatten(0, (-1, self.packed)).flatten(1, 2)
+        found: Tensor = self.inferer(packs, self.network)
         return found.float().flatten()

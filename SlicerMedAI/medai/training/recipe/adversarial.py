@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from medai.training.recipe.adversaries import discriminator_def, generator_def
+from medai.training.recipe.adversaries import PACKED, discriminator_def, generator_def
 from medai.training.recipe.augmentation import augmentation
 from medai.training.recipe.chosen_steps import cleaning
 from medai.training.recipe.inference import evaluator, load_weights
@@ -85,6 +85,7 @@ def _training(plan: Plan) -> Config:
                 "channels": plan.channels,
                 "fixed": len(plan.conditions),
             },
+            "packed": PACKED,
             "loss": chosen.loss,
             "bf16": bf16,
         },

@@ -11,6 +11,9 @@ from medai.training.recipe.plan import Plan
 Config = dict[str, Any]
 _LEAKY = ["leakyrelu", {"negative_slope": 0.2}]
 _NEAREST = {"interp_mode": "nearest", "align_corners": None}
+_LAYER = ["group", {"num_groups": 1}]
+PACKED = 2
+"""Cases that the discriminator sees at once, see `medai.training.components.adversarial`."""
 _MOST = 8
 """Layers have at most this many times the channels of the finest."""
 
@@ -20,8 +23,9 @@ def generator_def(plan: Plan) -> dict[str, Config | str]:
 
     Each level looks around with a residual unit, then doubles the resolution. The last one, where most voxels are, has
     no unit of its own: the channels of a cell become its voxels (Shi et al., CVPR 2016), smoothed so that no
-    checkerboard is seen (Aitken et al., arXiv 1707.02937). Group norm knows no batch: an image is the same whatever it
-    is made together with.
+    checkerboard is seen (Aitken et al., arXiv 1707.02937). Layer norm knows no batch, so an image is the same
+    whatever it is made together with; and it leaves channels as strong against each other as the code has made them,
+    from which images differ as a whole.
     """
     strides = _halvings(plan)[::-1]
     start = [size // math.prod(stride[axis] for stride in strides) for axis, size in enumerate(plan.patch)]
@@ -37,9 +41,8 @@ def generator_def(plan: Plan) -> dict[str, Config | str]:
     }
     for level, (width, stride) in enumerate(zip(widths, strides, strict=True)):
         last = level + 1 == len(widths)
-        norm = ["group", {"num_groups": max(1, width // 4)}]
         unit = {"_target_": "ResidualUnit", **common, "in_channels": width, "out_channels": width}
-        parts[f"look_{level}"] = {**unit, "act": _LEAKY, "norm": norm}
+        parts[f"look_{level}"] = {**unit, "act": _LEAKY, "norm": _LAYER}
         doubled = {"mode": "pixelshuffle", "scale_factor": 2, "apply_pad_pool": True}
         if not last:
             doubled = {"mode": "nontrainable", "scale_factor": list(stride), **_NEAREST}
@@ -49,11 +52,11 @@ def generator_def(plan: Plan) -> dict[str, Config | str]:
 
 
 def discriminator_def(plan: Plan) -> Config:
-    """MONAI's discriminator, which halves its input until little is left, and says one number."""
+    """MONAI's discriminator, which halves its input until little is left, and says one number of two cases."""
     strides, widths = _halvings(plan), _widths(plan)
     return {
         "_target_": "Discriminator",
-        "in_shape": [plan.outputs + len(plan.conditions), *plan.patch],
+        "in_shape": [PACKED * (plan.outputs + len(plan.conditions)), *plan.patch],
         "channels": [*(2 * width for width in widths), 2 * widths[-1]],
         "strides": [*(stride[0] if len(set(stride)) == 1 else list(stride) for stride in strides), 1],
         "num_res_units": 0,
