@@ -150,4 +150,4 @@ def _images(data: Any) -> DataList:
     except InputError:
         if not isinstance(data, (str, os.PathLike)) or not Path(data).expanduser().is_dir():
             raise
-        return read_data_list(Path(data).expanduser(), "pairs")
+        return read_data_list(Path(data).expanduser(), "pairs").absolute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,8 +138,7 @@ def prepare_training(
         chosen = TrainingParameters.read(Path(parameters))
     else:
         chosen = parameters
-    for model in filter(None, (chosen.denoiser, chosen.start_from)):
-        library.find(model)
+    chosen = replace(chosen, denoiser=library.located(chosen.denoiser), start_from=library.located(chosen.start_from))
     given = {"data": listed(data), "task": task, "parameters": chosen, **choices}
     TrainingRequest.of(given)
     return Job("train", Path(output).expanduser().absolute(), (), given)
@@ -209,11 +209,11 @@ def evaluate(
 
 
 def listed(data: Data) -> DataList:
-    """One data list of whatever was named."""
+    """One data list of whatever was named, with absolute paths: the worker runs in a folder of its own."""
     from medai.training.data import DataList, read_data_list, together
 
     if isinstance(data, DataList):
-        return data
+        return data.absolute()
     if isinstance(data, (str, os.PathLike)):
-        return read_data_list(Path(data).expanduser())
+        return read_data_list(Path(data).expanduser()).absolute()
     return together([listed(each) for each in data])

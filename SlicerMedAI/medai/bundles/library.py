@@ -57,8 +57,7 @@ def find(name: str | Path) -> Path:
     """
     text = str(name)
     path = Path(text).expanduser()
-    # "./model" is a folder, though Path forgets the dot.
-    is_place = len(path.parts) > 1 or text.startswith(".")
+    is_place = _is_place(text)
     if (isinstance(name, Path) or is_place) and (path / "configs").is_dir():
         return path.resolve()
     if is_place:
@@ -85,6 +84,25 @@ def find(name: str | Path) -> Path:
         f"{len(known)} model{'s were' if len(known) != 1 else ' was'} found, none of that name.",
         remedy,
     )
+
+
+def _is_place(text: str) -> bool:
+    # "./model" is a folder, though Path forgets the dot.
+    return len(Path(text).expanduser().parts) > 1 or text.startswith(".")
+
+
+def located(name: str) -> str:
+    """How a process that runs in another folder finds a model, too: by the same name, or by the place of its folder.
+
+    Raises
+    ------
+    BundleNotFoundError
+        As `find`.
+    """
+    if not name:
+        return ""
+    found = find(name)
+    return str(found) if _is_place(name) else name
 
 
 def folders() -> tuple[Path, ...]:

@@ -105,6 +105,16 @@ class DataList:
             groups.setdefault(item.patient or item.name, []).append(item)
         return {patient: tuple(sorted(items, key=_moment)) for patient, items in groups.items()}
 
+    def absolute(self) -> DataList:
+        """The same cases with absolute paths, which a process that runs in another folder finds, too."""
+        items = [
+            dataclasses.replace(
+                item, files={key: tuple(_absolute(source) for source in item.files[key]) for key in item.files}
+            )
+            for item in self.items
+        ]
+        return dataclasses.replace(self, items=tuple(items), root=self.root.absolute())
+
     def dicts(self, split: str | None = None) -> list[dict[str, object]]:
         """Dictionaries for MONAI's datasets, of one part or of all cases (None)."""
         return [item.as_dict() for item in self.items if split is None or item.split == split]
@@ -122,6 +132,12 @@ def relative_text(source: Source, root: Path) -> str:
     except ValueError:  # another drive of a Windows computer
         text = path.absolute().as_posix()
     return f"{text}#{source.array}:{source.index}" if isinstance(source, ArrayReference) else text
+
+
+def _absolute(source: Source) -> Source:
+    if isinstance(source, ArrayReference):
+        return dataclasses.replace(source, path=source.path.absolute())
+    return source.absolute()
 
 
 def _moment(item: DataItem) -> tuple[float, float]:
