@@ -112,9 +112,13 @@ def _names(channel_def: object) -> dict[int, str]:
         if isinstance(value, Mapping):
             # Some bundles nest their definitions; the name is then one of the inner values.
             value = value.get("name") or value.get("label") or next(iter(value.values()), "")  # noqa: PLW2901
-        text = plain_text(value).replace("_", " ").strip()
-        names[_integer(key, position)] = text or f"label {plain_text(key)}"
+        names[_integer(key, position)] = spoken(value) or f"label {plain_text(key)}"
     return names
+
+
+def spoken(name: object) -> str:
+    """The name of a structure or class as people read it."""
+    return plain_text(name).replace("_", " ").strip()
 
 
 def _segment(number: int, item: Mapping[str, Any]) -> Segment:

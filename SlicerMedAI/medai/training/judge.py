@@ -12,6 +12,7 @@ import numpy as np
 
 from medai.bundles import configs
 from medai.bundles.description import Description, describe
+from medai.bundles.labels import spoken
 from medai.engine.devices import choose_device
 from medai.errors import InputError
 from medai.jobs.job import Job
@@ -19,8 +20,8 @@ from medai.progress import Progress, Report
 from medai.result import Labelmap, Result, Table
 from medai.tasks.forecast.model import ForecastModel
 from medai.tasks.life import Life
-from medai.training.data import DataList
-from medai.training.data.boxes import boxed
+from medai.training.class_order import in_order_of
+from medai.training.data import DataList, fitting
 from medai.training.data.item import DataItem
 from medai.training.data.voxels import read_source
 from medai.training.evaluation import (
@@ -153,7 +154,7 @@ def judge(
             f"There is no evaluation for its task ({task}).",
             f"Choose a model of another task: {', '.join(_REFERENCES)}.",
         )
-    data = boxed(data, report) if task == "detect" else data
+    data = fitting(data, task, report)
     usable = data.where(lambda item: key in item.files or item.values.get(key) is not None)
     if not len(usable):
         raise InputError(
@@ -183,7 +184,7 @@ def judge(
     if task in _RESTORED:
         kind, restored = _RESTORED[task]
         return evaluate(kind, restored(root, usable, at, loaded, device), about=about)
-    judged = _classified(root, usable, at, loaded, device)
+    judged = _classified(root, in_order_of(usable, description), at, loaded, device)
     return _classification(judged, description, about, multi_label=usable.multi_label)
 
 
@@ -247,7 +248,7 @@ def _known(reference: Volume, found: Labelmap, unknown: int) -> tuple[Volume, La
 
 def _values(data: DataList, description: Description) -> dict[str, int]:
     """Value in the data's label maps of every structure that the model finds."""
-    named = {name.casefold(): value for value, name in data.label_names.items()}
+    named = {spoken(name).casefold(): value for value, name in data.label_names.items()}
     return {
         segment.name: named.get(segment.name.casefold(), _number(segment.name) or segment.value)
         for segment in description.segments

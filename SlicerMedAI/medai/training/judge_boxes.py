@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from medai.bundles.description import Description
 from medai.bundles.detections import detections_of
 from medai.result import Boxes
+from medai.training.class_order import names_in
 from medai.training.data import DataList
 from medai.training.data.boxes import box_region
 from medai.training.data.item import DataItem
@@ -31,6 +32,7 @@ def detected(
     class a box has.
     """
     only = description.classes[0] if len(description.classes) == 1 else ""
+    called = {} if only else names_in(data, description)
     for number, item in enumerate(data):
         at(number)
         images = tuple(read_source(source) for source in item.files["image"])
@@ -43,19 +45,19 @@ def detected(
             name=item.name,
             patient=item.patient,
             image=images[0],
-            reference=BoxArray.of(_reference(item, images[0], data, only), axes),
+            reference=BoxArray.of(_reference(item, images[0], called, only), axes),
             prediction=BoxArray.of(boxes, axes),
             axes=axes,
         )
     at(len(data))
 
 
-def _reference(item: DataItem, image: Volume, data: DataList, only: str) -> Boxes:
+def _reference(item: DataItem, image: Volume, called: Mapping[int, str], only: str) -> Boxes:
     boxes, labels = item.values["box"], item.label
     assert isinstance(boxes, tuple)
     assert isinstance(labels, tuple)
     regions = tuple(box_region(box, image.affine) for box in boxes)
-    names = tuple(only or data.label_names.get(label, f"class {label}") for label in labels)
+    names = tuple(only or called[label] for label in labels)
     return Boxes(regions, (1.0,) * len(regions), names, item.name)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from medai.training.data.boxes import MaskBox, boxes_of, with_boxes
 from medai.training.data.check import check
 from medai.training.data.datalist import DataList
+from medai.training.data.fitting import fitting
 from medai.training.data.item import ArrayReference, DataItem
 from medai.training.data.monai_list import write_monai_list
 from medai.training.data.reading import KINDS, read_data_list
@@ -26,6 +27,7 @@ __all__ = [
     "assign_folds",
     "boxes_of",
     "check",
+    "fitting",
     "read_data_list",
     "split",
     "together",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from medai.errors import InputError
@@ -160,6 +161,20 @@ def classes_in_names(names: Sequence[str]) -> dict[str, str]:
     found = {name: match["name"] for name in names if (match := _CLASS_IN_NAME.match(name))}
     classes = set(found.values())
     return found if len(found) == len(names) and 1 < len(classes) <= len(names) / 2 else {}
+
+
+def classified(data: DataList) -> DataList:
+    """The list itself, unless it is of label maps whose images' names tell a class: then that is the label.
+
+    Label maps stay under the key ``"mask"``.
+    """
+    if data.task != "segment" or all(item.values.get("class") is None for item in data):
+        return data
+    items = [
+        replace(item, files={"mask" if key == "label" else key: sources for key, sources in item.files.items()})
+        for item in data
+    ]
+    return _by_class_value(data.with_items(items), "classify")
 
 
 def _by_class_value(data: DataList, task: str) -> DataList:
