@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,39 @@ TRAINING = "configs/train.json"
 INFERENCE = "configs/inference.json"
 METADATA = "configs/metadata.json"
 _OURS = ("configs", "models", "docs", RUNS, "eval", "LICENSE", integrity.PINS)
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """While a training is at work in a folder, keep every other one of this computer out of it.
+
+    The operating system forgets the lock with the process that holds it, however that ends.
+
+    Raises
+    ------
+    InputError
+        When another training is at work there.
+    """
+    from filelock import FileLock, Timeout
+
+    # Not in the folder itself: it is emptied to begin anew, and all of its files are pinned in the end.
+    place = hashlib.sha256(os.path.normcase(root.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"medai-training-{place}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"Another training is at work in '{root}'.",
+            "Two of them would spoil each other's files.",
+            "Wait until it has ended, stop it, or choose another folder.",
+        ) from error
+    except OSError:  # a disk that knows no locks, a file of another user: rather unguarded than not at all
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def prepare(

@@ -25,8 +25,7 @@ from medai.training.calibrating import calibrate, positive_class
 from medai.training.calibrating_forecasts import calibrate_forecasts
 from medai.training.card import model_card
 from medai.training.chart import curves
-from medai.training.data import DataList, DataReport, check, split, without_bad_items
-from medai.training.data.boxes import boxed
+from medai.training.data import DataList, DataReport, check, fitting, split, without_bad_items
 from medai.training.data.item import TRAINING, VALIDATION
 from medai.training.data.report import with_digests
 from medai.training.evaluation import Evaluation
@@ -66,6 +65,11 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
     MedAIError
         With what happened, why, and what to do.
     """
+    with folder.alone(Path(job.bundle)):
+        return _train(job, report, loaded)
+
+
+def _train(job: Job, report: Report, loaded: LoadedModels) -> Result:
     request = TrainingRequest.of(job.parameters)
     life = Life(job, report, STAGE)
     root = Path(job.bundle)
@@ -127,7 +131,7 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
 
 
 def _divided(request: TrainingRequest, report: Report) -> tuple[DataList, DataReport]:
-    given = boxed(request.data, report) if request.task == "detect" else request.data
+    given = fitting(request.data, request.task, report)
     found = check(given, report=report, unknown=request.parameters.ignore_label)
     if found.bad and not request.skip_bad:
         first = next(problem for problem in found.problems if problem.blocking)

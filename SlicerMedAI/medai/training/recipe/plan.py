@@ -25,6 +25,7 @@ from medai.training.recipe.target import Target, check_target, target_of
 TASKS = ("segment", "classify", "detect", "denoise", "encode", "synthesize", "translate")
 RESTORING = ("denoise", "encode")
 """Tasks whose result is the image itself, made better, or anew of its code."""
+_MOST_CLASSES = 1000
 _LARGEST_PATCH = {2: 256, 3: 96}
 _LARGEST_MADE = 64
 _LARGEST_PICTURE = {2: 224, 3: 64}
@@ -366,10 +367,10 @@ def _classes(data: DataList, task: str, counts: Mapping[int, int], *, maps: bool
             )
         return {value: data.label_names.get(value, f"label {value}") for value in sorted(values)}
     if task == "detect":
-        return {n: data.label_names.get(n, f"class {n}") for n in range(max(counts, default=0) + 1)}
+        return _named(data, max(counts, default=0) + 1)
     if data.multi_label:
         width = max((len(item.label) for item in data if isinstance(item.label, tuple)), default=0)
-        return {place: data.label_names.get(place, f"finding {place}") for place in range(width)}
+        return _named(data, width, "finding")
     values = {item.label for item in data if isinstance(item.label, int)} | set(data.label_names)
     if len(values) < 2:
         raise InputError(
@@ -377,7 +378,18 @@ def _classes(data: DataList, task: str, counts: Mapping[int, int], *, maps: bool
             "They have fewer than two classes.",
             "Choose data with a class for every image, or another task.",
         )
-    return {n: data.label_names.get(n, f"class {n}") for n in range(max(values) + 1)}
+    return _named(data, max(values) + 1)
+
+
+def _named(data: DataList, count: int, word: str = "class") -> dict[int, str]:
+    """Names of so many classes, which are numbered from 0; a network has an output for every number."""
+    if count > _MOST_CLASSES:
+        raise InputError(
+            "The labels of the data are no numbers of classes.",
+            f"The largest is {count - 1}; classes are numbered from 0, and at most {_MOST_CLASSES} can be told apart.",
+            "Number the classes from 0 on, or give their names as labels.",
+        )
+    return {n: data.label_names.get(n, f"{word} {n}") for n in range(count)}
 
 
 def _counts(training: DataList, report: DataReport, task: str, *, maps: bool) -> dict[int, int]:
