@@ -48,6 +48,28 @@ def test_a_stack_that_claims_more_than_it_holds_is_refused_before_memory_is_aske
         read_data_list(path)
 
 
+@pytest.mark.parametrize("header", ["(((((", "{'shape': (4L, 5L", "[1, 2]"])
+def test_a_header_that_is_no_header_is_refused(tmp_path, header):
+    path = tmp_path / "odd.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        size = len(header).to_bytes(2, "little")
+        archive.writestr("train_images.npy", b"\x93NUMPY\x01\x00" + size + header.encode())
+    with pytest.raises(ReadError, match="npz"):
+        read_data_list(path)
+
+
+def test_notes_that_are_none_are_left_out(tmp_path):
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({"medai": {"notes": 5}, "training": [{"image": "a.png", "label": 0}]}))
+    assert len(read_data_list(path)) == 1
+
+
+def test_a_table_of_titles_alone_holds_no_cases(tmp_path):
+    (tmp_path / "cases.csv").write_text("image,label\n", encoding="utf-8")
+    with pytest.raises(MedAIError, match="no rows below"):
+        read_data_list(tmp_path / "cases.csv")
+
+
 def test_a_truncated_stack_is_refused(a_stack):
     whole = a_stack.read_bytes()
     a_stack.write_bytes(whole[: len(whole) // 2])

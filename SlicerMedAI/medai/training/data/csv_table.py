@@ -64,7 +64,9 @@ def read_csv(
         When a column is missing.
     """
     rows = read_rows(path)
-    titles = list(rows[0]) if rows else []
+    if not rows:
+        raise InputError(f"'{path.name}' holds no cases.", "It has titles, but no rows below them.", "Export it again.")
+    titles = list(rows[0])
     root = images or path.parent
     image = image or _usual(titles, IMAGE_TITLES)
     labels = [label] if isinstance(label, str) else list(label)

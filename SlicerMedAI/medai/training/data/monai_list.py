@@ -45,7 +45,8 @@ def read_monai_list(path: Path, *, base_dir: Path | None = None, task: str = "",
     root = Path(base_dir or path.parent)
     if not is_monai_list(content):
         raise _not_a_list(path, "It has no list named 'training', 'validation' or 'test'.")
-    own = content.get("medai") if isinstance(content.get("medai"), Mapping) else {}
+    own = content["medai"] if isinstance(content.get("medai"), Mapping) else {}
+    notes = own.get("notes")
     undecided = own.get("split") is False
     items = []
     for part, entries in content.items():
@@ -62,7 +63,7 @@ def read_monai_list(path: Path, *, base_dir: Path | None = None, task: str = "",
         bool(own.get("multi_label", any(_is_findings(item) for item in items))),
         root,
         str(content.get("name") or path.stem),
-        tuple(str(note) for note in own.get("notes", ())),
+        tuple(str(note) for note in notes) if isinstance(notes, list) else (),
     )
     leaving = leaves_folder(data)
     return data.with_items(data.items, *((leaving,) if leaving else ()))

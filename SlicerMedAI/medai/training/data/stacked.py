@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -21,6 +22,17 @@ from medai.training.data.item import ArrayReference
 from medai.volume import Volume
 
 _READING = threading.Lock()
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,  # NumPy reads an array's header as Python
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,7 @@ def stored_arrays(path: Path) -> dict[str, StoredArray]:
             found = {entry.filename[:-4]: _header(path, archive, entry) for entry in entries}
     except MedAIError:
         raise
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise _damaged(path, error) from error
     return found
 
@@ -97,7 +109,7 @@ def _load(path: Path, name: str, _changed: int) -> NDArray[Any]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             array: NDArray[Any] = arrays[name]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except _DAMAGED as error:
         raise _damaged(path, error) from error
     array.setflags(write=False)
     return array
