@@ -78,6 +78,10 @@ class BundleError(MedAIError):
     """A model bundle cannot be used."""
 
 
+class UnfitImageError(BundleError):
+    """A model fails on an image, which says nothing about the next one."""
+
+
 class BundleNotFoundError(BundleError):
     """No model of that name is installed."""
 

@@ -38,7 +38,7 @@ from medai.bundles.postprocessing import (
 )
 from medai.bundles.prediction import Prediction, to_prediction, to_volume
 from medai.engine.windows import OnWindow, check_output, count_windows, watched
-from medai.errors import InputError
+from medai.errors import InputError, UnfitImageError
 from medai.volume import Volume
 
 Data = dict[Any, Any]
@@ -379,7 +379,7 @@ class Pipeline:
         return inferer
 
     def _explained(self, what: str) -> AbstractContextManager[None]:
-        return explained(what, self.root.name, self.device)
+        return explained(what, self.root.name, self.device, kind=UnfitImageError)
 
 
 def _asks_for_more(inferer: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from medai.cli.outcome import ExitCode, as_record, common_code, errors, exit_code, explained, output, show
 from medai.cli.progress import Listener
 from medai.cli.targets import Task
-from medai.errors import BundleError, JobCancelled, MedAIError, WriteError
+from medai.errors import BundleError, JobCancelled, MedAIError, UnfitImageError, WriteError
 from medai.result import Result
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ class Batch:
                 codes.append(exit_code(failure) if failure else ExitCode.OK)
                 if self.as_json:
                     output().print(json.dumps({**record, "duration_s": round(time.monotonic() - began, 3)}))
-                if isinstance(failure, BundleError) and number + 1 < len(tasks):
+                stuck = isinstance(failure, BundleError) and not isinstance(failure, UnfitImageError)
+                if stuck and number + 1 < len(tasks):
                     left = len(tasks) - number - 1
                     errors().print(f"The remaining {left} inputs need the same model and are left out.")
                     break

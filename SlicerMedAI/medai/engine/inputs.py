@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,3 +151,16 @@ def geometry(volume: Volume) -> str:
     spacing = " x ".join(f"{s:.3g}" for s in volume.spacing)
     center = ", ".join(f"{c:.0f}" for c in corners(volume.affine, volume.shape).mean(axis=0))
     return f"{i} x {j} x {k} voxels of {spacing} mm around RAS ({center}) mm"
+
+
+def left_out(empty: list[int]) -> str:
+    """The sentence on slices in which nothing can be seen."""
+    if len(empty) == 1:
+        return f"Nothing can be seen in slice {empty[0]}, which was left out."
+    return f"Nothing can be seen in slices {_ranges(empty)}, which were left out."
+
+
+def _ranges(numbers: list[int]) -> str:
+    """``0 to 3, 7``"""
+    runs = [[n for _, n in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)

@@ -144,3 +144,14 @@ def test_a_model_for_segmentation_is_told(medai, a_scan, tmp_path):
     done = medai("classify", a_scan(), "-m", "tiny", "-o", tmp_path / "out.csv")
     assert done.exit_code == 4
     assert "not for classification" in done.stderr
+
+
+def test_an_image_that_a_model_fails_on_does_not_keep_others_from_it(medai, tmp_path, a_scan):
+    # A crop to what is brighter than 10 leaves nothing of the first.
+    finder = Classifier(pre=[{"_target_": "Lambdad", "keys": "image", "func": "$lambda x: 1 / int(x.max() > 100) * x"}])
+    model = finder.write(tmp_path / "picky")
+    dark, bright = a_scan("a_dark.nii.gz", lesion=False), a_scan("b_bright.nii.gz")
+    nib.Nifti1Image(np.arange(1000).reshape(10, 10, 10).astype(np.int16) % 50, np.eye(4)).to_filename(dark)
+    done = medai("classify", dark, bright, "-m", model, "-o", tmp_path / "out/", "--device", "cpu")
+    assert "could not prepare the image" in done.stderr
+    assert (tmp_path / "out" / "b_bright.csv").is_file()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
 from medai.bundles.description import Description
-from medai.engine.inputs import check_contrast
+from medai.engine.inputs import check_contrast, left_out
 from medai.engine.regions import Block, prefixes
 from medai.errors import InputError
 from medai.tasks.classify.choice import whole_volumes_only
@@ -107,10 +106,4 @@ def _slices(
             check_contrast(image)
         yield View(cropped, at, region, number if depth > 1 else None)
     if empty:
-        tell(f"Nothing can be seen in slices {_ranges(empty)}, which were left out.")
-
-
-def _ranges(numbers: list[int]) -> str:
-    """``0 to 3, 7``"""
-    runs = [[n for _, n in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
-    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+        tell(left_out(empty))

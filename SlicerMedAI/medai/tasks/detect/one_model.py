@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medai.bundles.description import Description
 from medai.bundles.detections import Detections, detections_of
-from medai.engine.inputs import check_contrast, fit_inputs
+from medai.engine.inputs import check_contrast, fit_inputs, left_out
 from medai.engine.ladder import Ladder
 from medai.result import Boxes
 from medai.tasks.life import Life, Part
@@ -52,12 +52,16 @@ class OneModel:
         if not self.ladder.pipeline.planar or depth == 1:
             return self._named([self._found(images, part)], name)
         self.life.tell(f"This model works on single slices; the {depth} slices were looked through one by one.")
-        found = []
+        found, empty = [], []
         for k in range(depth):
             block = slice(k, k + 1), slice(0, rows), slice(0, columns)
             slices = tuple(crop(image, block) for image in images)
             if all(one.array.min() < one.array.max() for one in slices):
                 found.append(self._found(slices, part.of(k, depth)))
+            else:
+                empty.append(k)
+        if empty:
+            self.life.tell(left_out(empty))
         return self._named(found, name)
 
     def _found(self, images: tuple[Volume, ...], part: Part) -> Detections:
