@@ -8,13 +8,24 @@ from pathlib import Path
 
 from medai.result import Provenance, Table
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_SIGNS = "+- "
+
 
 def write_csv(target: Path, table: Table) -> None:
     """One header row, then one row per entry. UTF-8 with a byte-order mark, without which Excel garbles names."""
     with target.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.writer(file)
-        writer.writerow(table.columns)
-        writer.writerows(zip(*table.columns.values(), strict=True))
+        writer.writerow(map(_harmless, table.columns))
+        writer.writerows(map(_harmless, row) for row in zip(*table.columns.values(), strict=True))
+
+
+def _harmless(cell: object) -> object:
+    """Text that a spreadsheet would run as a formula, with an apostrophe before it, which makes it text there too.
+
+    Names of files, series and classes are somebody else's (OWASP, CSV Injection).
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) and cell.strip(_SIGNS) else cell
 
 
 def write_json(target: Path, table: Table, provenance: Provenance | None) -> None:

@@ -43,6 +43,8 @@ def write_sheet(root: Path, dataset: Any, *, count: int = 24) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from medai.training.evaluation.report.drawing import literal
+
     rows = math.ceil(count / _COLUMNS)
     figure = Figure(figsize=(_COLUMNS * _INCHES, rows * _INCHES * 1.15), layout="constrained")
     FigureCanvasAgg(figure)
@@ -57,7 +59,7 @@ def write_sheet(root: Path, dataset: Any, *, count: int = 24) -> Path:
         image = np.asarray(sample["image"])[0]
         _draw(axes, _through(image, boxes) if len(boxes) else image, sample.get("label"))
         _draw_boxes(axes, boxes)
-        axes.text(0, 1, str(sample.get("name", "")), fontsize=5, transform=axes.transAxes, va="bottom")
+        axes.text(0, 1, literal(str(sample.get("name", ""))), fontsize=5, transform=axes.transAxes, va="bottom")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
     path = root / SHEET

@@ -1,0 +1,143 @@
+"""Data as people have them: named from where they are, classes in an order of their own, names of any kind."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import medai
+from medai.api import prepare_training
+from medai.bundles.description import describe
+from medai.errors import InputError
+from medai.training import folder
+from medai.training.class_order import in_order_of, names_in
+from medai.training.data import DataItem, DataList, check, fitting, read_data_list
+from medai.training.parameters import TrainingParameters
+from medai.training.recipe import plan
+from medai.training.sheet import write_sheet
+from small_classifiers import Classifier
+
+NONE = TrainingParameters()
+
+
+class Epochs(list):
+    """Cases that come again and again."""
+
+    def __getitem__(self, place):
+        return super().__getitem__(place % len(self))
+
+
+@pytest.fixture
+def a_finder(tmp_path) -> Path:
+    """A model of pictures whose first class is "normal", whose second is "lesion": what is bright."""
+    return Classifier(dimensions=2).write(tmp_path / "finder")
+
+
+@pytest.fixture
+def a_table(tmp_path) -> Path:
+    """Six pictures and their classes by name, of which "lesion" comes first in the alphabet."""
+    rows = ["image,label"]
+    for n in range(6):
+        picture = np.random.default_rng(n).integers(0, 40, (16, 16)).astype(np.uint8)
+        picture[0, 0] = 220
+        if n % 2:
+            picture[5:11, 5:11] = 220
+        sitk.WriteImage(sitk.GetImageFromArray(picture), str(tmp_path / f"p{n}.png"))
+        rows.append(f"p{n}.png,{'lesion' if n % 2 else 'normal'}")
+    (tmp_path / "table.csv").write_text("\n".join(rows), encoding="utf-8")
+    return tmp_path / "table.csv"
+
+
+def test_relative_paths_mean_what_they_mean_where_they_are_written(bright_balls, a_finder, tmp_path, monkeypatch):
+    monkeypatch.chdir(bright_balls.parent)
+    job = prepare_training("balls", "segment", "model")
+    listed = prepare_training(read_data_list("balls"), "segment", "model")
+    monkeypatch.chdir(a_finder.parent)
+    begun = prepare_training(bright_balls, "segment", "model", parameters={"start_from": "./finder"})
+    (tmp_path / "worker").mkdir()
+    monkeypatch.chdir(tmp_path / "worker")  # a worker runs in a folder of its own
+    assert not check(job.parameters["data"]).bad
+    assert not check(listed.parameters["data"]).bad
+    assert Path(begun.parameters["parameters"].start_from).samefile(a_finder)
+
+
+def test_a_finder_is_judged_by_the_names_of_classes_not_by_their_numbers(a_finder, a_table, tmp_path):
+    scores, _ = medai.evaluate(a_finder, a_table, tmp_path / "report", in_process=True, device="cpu").items
+    found = dict(zip(scores.columns["Metric"], scores.columns["Value"], strict=True))
+    assert found["accuracy"] == 1.0
+
+
+def test_classes_that_a_model_does_not_know_are_told(a_finder, a_table, tmp_path):
+    a_table.write_text(a_table.read_text().replace("lesion", "fracture"), encoding="utf-8")
+    with pytest.raises(InputError, match="does not know the class 'fracture'"):
+        medai.evaluate(a_finder, a_table, tmp_path / "report", in_process=True, device="cpu")
+
+
+def test_findings_in_another_order_are_the_same_findings(tmp_path):
+    root = Classifier(classes=("mass", "pleural_fluid"), gains=(1.0, 2.0), offsets=(0.0, 0.0)).write(tmp_path / "both")
+    items = (DataItem("a", values={"label": (1, None)}), DataItem("b", values={"label": None}))
+    data = DataList(items, "classify", {0: "Pleural_Fluid", 1: "Mass"}, multi_label=True)
+    assert [item.label for item in in_order_of(data, describe(root))] == [(None, 1), None]
+
+
+def test_boxes_are_compared_by_the_names_of_their_classes(tmp_path):
+    root = Classifier(classes=("solid_mass", "cyst"), task="detect").write(tmp_path / "boxes")
+    items = (DataItem("a", values={"label": (0, 1), "box": ((0, 0, 1, 1), (2, 2, 3, 3))}),)
+    data = DataList(items, "detect", {0: "cyst", 1: "solid_mass"})
+    assert names_in(data, describe(root)) == {0: "cyst", 1: "solid mass"}
+
+
+def test_a_folder_of_images_with_masks_also_serves_a_classifier(tmp_path):
+    for number, kind in enumerate(["benign", "benign", "malignant", "malignant"]):
+        for place in ("images", "masks"):
+            (tmp_path / place).mkdir(exist_ok=True)
+            sitk.WriteImage(sitk.Image(8, 8, sitk.sitkUInt8), str(tmp_path / place / f"{kind}_{number}.png"))
+    data = fitting(read_data_list(tmp_path), "classify")
+    assert data.task == "classify"
+    assert data.label_names == {0: "benign", 1: "malignant"}
+    assert [item.label for item in data] == [0, 0, 1, 1]
+    assert data.file_keys == ("image", "mask")
+
+
+def test_a_label_that_numbers_no_class_is_refused_at_once(tmp_path):
+    rng = np.random.default_rng(0)
+    entries = []
+    for number in range(4):
+        picture = rng.integers(0, 255, (16, 16)).astype(np.uint8)
+        sitk.WriteImage(sitk.GetImageFromArray(picture), str(tmp_path / f"{number}.png"))
+        entries.append({"image": f"{number}.png", "label": 10**15 * number})
+    (tmp_path / "list.json").write_text(json.dumps({"training": entries}), encoding="utf-8")
+    data = read_data_list(tmp_path / "list.json")
+    with pytest.raises(InputError, match="no numbers of classes"):
+        plan(data, check(data), "classify", NONE, name="m")
+
+
+def test_dollars_in_a_name_are_no_formula(tmp_path):
+    (tmp_path / "runs").mkdir()
+    sample = {"image": np.random.default_rng(0).random((1, 8, 8)), "name": r"$\patient{$", "label": np.array([1.0])}
+    assert write_sheet(tmp_path, Epochs([sample]), count=1).is_file()
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path):
+    with folder.alone(tmp_path / "model"):
+        with pytest.raises(InputError, match="Another training is at work"), folder.alone(tmp_path / "model"):
+            pass
+        with folder.alone(tmp_path / "other"):
+            pass
+    with folder.alone(tmp_path / "model"):
+        pass
+
+
+def test_a_name_is_no_formula_in_a_table_of_cases(a_finder, a_table, tmp_path):
+    (tmp_path / "p1.png").rename(tmp_path / "=1+1.png")
+    a_table.write_text(a_table.read_text().replace("p1.png", "=1+1.png"), encoding="utf-8")
+    medai.evaluate(a_finder, a_table, tmp_path / "report", in_process=True, device="cpu")
+    with (tmp_path / "report" / "cases.csv").open(encoding="utf-8-sig", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert "'=1+1" in cells
+    assert not [cell for cell in cells if cell.startswith("=")]
