@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +129,7 @@ def prepare_training(
         When the data or a choice cannot be used, before anything slow happens.
     """
     from medai.bundles import library
+    from medai.tasks.parameters import wrong
     from medai.training.parameters import TrainingParameters
     from medai.training.request import TrainingRequest
 
@@ -136,8 +137,10 @@ def prepare_training(
         chosen = TrainingParameters.of(parameters or {})
     elif isinstance(parameters, (str, os.PathLike)):
         chosen = TrainingParameters.read(Path(parameters))
-    else:
+    elif isinstance(parameters, TrainingParameters):
         chosen = parameters
+    else:
+        raise wrong("parameters", parameters, "They are TrainingParameters, names with values, or a YAML file")
     chosen = replace(chosen, denoiser=library.located(chosen.denoiser), start_from=library.located(chosen.start_from))
     given = {"data": listed(data), "task": task, "parameters": chosen, **choices}
     TrainingRequest.of(given)
@@ -216,4 +219,11 @@ def listed(data: Data) -> DataList:
         return data.absolute()
     if isinstance(data, (str, os.PathLike)):
         return read_data_list(Path(data).expanduser()).absolute()
+    if not isinstance(data, Sequence) or not data:
+        raise InputError(
+            f"'{type(data).__name__}' is nothing to learn from or to be judged by.",
+            "A path, a data list, or several of them are needed.",
+            "Save the nodes of a scene as cases first: training_pairs of medai.mrml.training_items finds them, and "
+            "data_list_from_pairs of medai.training.data.scene lists them.",
+        )
     return together([listed(each) for each in data])

@@ -66,6 +66,17 @@ def test_relative_paths_mean_what_they_mean_where_they_are_written(bright_balls,
     assert Path(begun.parameters["parameters"].start_from).samefile(a_finder)
 
 
+@pytest.mark.parametrize("data", [None, 7, [], {"training": []}])
+def test_what_is_no_data_is_refused_in_words(data, tmp_path):
+    with pytest.raises(InputError, match="nothing to learn from"):
+        prepare_training(data, "segment", tmp_path / "model")
+
+
+def test_parameters_of_another_kind_are_refused_in_words(bright_balls, tmp_path):
+    with pytest.raises(InputError, match="cannot be used for 'parameters'"):
+        prepare_training(bright_balls, "segment", tmp_path / "model", parameters=5)
+
+
 def test_a_finder_is_judged_by_the_names_of_classes_not_by_their_numbers(a_finder, a_table, tmp_path):
     scores, _ = medai.evaluate(a_finder, a_table, tmp_path / "report", in_process=True, device="cpu").items
     found = dict(zip(scores.columns["Metric"], scores.columns["Value"], strict=True))
