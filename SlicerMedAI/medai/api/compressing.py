@@ -72,7 +72,7 @@ def compress_model(
     """
     from medai.bundles import library
     from medai.training.compression.derived import check_place, place_of
-    from medai.training.compression.request import SUFFIXES, USUAL, CompressionRequest
+    from medai.training.compression.request import SUFFIXES, CompressionRequest, usual
     from medai.training.parameters import TrainingParameters
 
     source = library.find(model)
@@ -81,7 +81,7 @@ def compress_model(
         "method": method,
         "data": _images(data),
         "output": place,
-        "parameters": TrainingParameters.of({**USUAL, **(parameters or {})}),
+        "parameters": TrainingParameters.of({**usual(method), **(parameters or {})}),
         **choices,
     }
     request = CompressionRequest.of(given)

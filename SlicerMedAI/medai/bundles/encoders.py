@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from medai.bundles import configs
+from medai.bundles.exchanges import WHOLE
 from medai.errors import BundleError
 
 ENCODE: Final = "encode"
@@ -29,6 +30,6 @@ def encoder_config(root: Path) -> str:
 
 
 def _target(content: Mapping[str, Any]) -> str:
-    named = (content.get(name) for name in ("network_def", "network", "net"))
+    named = (content.get(name) for name in (WHOLE, "network_def", "network", "net"))
     network = next((network for network in named if isinstance(network, Mapping)), {})
     return str(network.get("_target_", "")).rpartition(".")[2]

@@ -17,6 +17,7 @@ from typing import Any
 
 from medai.bundles import allowed, components, configs
 from medai.bundles.encoders import ENCODE
+from medai.bundles.exchanges import EXCHANGE, exchange_findings
 from medai.bundles.expressions import Finding, check, check_argument, check_import, check_path, references
 from medai.bundles.integrity import CODE, digest
 from medai.bundles.labels import plain_text
@@ -115,6 +116,8 @@ def findings(content: Mapping[str, Any], root: Path | None = None) -> list[Findi
         target = item.get("_target_")
         if isinstance(target, str) and target in OWN_TRANSFORMS:
             found += argument_findings(item, "::".join(keys), plain=not paths and not _merges(content))
+        if target == EXCHANGE:
+            found += exchange_findings(item, content, "::".join(keys), plain=not paths and not _merges(content))
     return list(dict.fromkeys(found))
 
 
@@ -300,7 +303,7 @@ def _target_findings(target: object, item: Mapping[str, Any], where: str, *, liv
         return [Finding(where, f"calls '{target}', which is known only once it runs")]
     name = target.rpartition(".")[2]
     a_reader = _known_reader(name, where) and components.is_plain(name) and target in (name, f"monai.data.{name}")
-    if a_reader or target in OWN_TRANSFORMS:  # whose arguments are looked at together
+    if a_reader or target in OWN_TRANSFORMS or target == EXCHANGE:  # whose arguments are looked at together
         return []
     harmful = _dotted_harm(target, where, live=live) if "." in target else _plain_harm(target)
     if harmful is not None:

@@ -174,7 +174,7 @@ def judge(
             root, usable, report, loaded, device=device, about=about, held=split, count=count, seed=seed, trials=trials
         )
     if task == "segment":
-        labels = _values(data, description)
+        labels = values_of(data, description)
         cases = _segmented(root, usable, at, loaded, {"device": device, "backend": backend})
         return evaluate("segment", cases, labels=labels, about=about)
     if task == "detect":
@@ -246,7 +246,7 @@ def _known(reference: Volume, found: Labelmap, unknown: int) -> tuple[Volume, La
     return replace(reference, array=reference.array * known), replace(found, array=found.array * known)
 
 
-def _values(data: DataList, description: Description) -> dict[str, int]:
+def values_of(data: DataList, description: Description) -> dict[str, int]:
     """Value in the data's label maps of every structure that the model finds."""
     named = {spoken(name).casefold(): value for value, name in data.label_names.items()}
     return {

@@ -169,14 +169,14 @@ def _run(root: Path, device: str, report: Report, *, pictures: bool) -> None:
     parser["device_name"] = device
     part = parser.get_parsed_content
     try:
-        with _quiet():
+        with quiet():
             part("initialize")
             if pictures and find_spec("matplotlib") is not None:
                 write_sheet(root, part("train#dataset"))
             Watch(report, part("train#trainer"), part("validate#evaluator"), part("history"))
             part("run")
     except Exception as error:
-        raise _explained(error) from error
+        raise explained(error) from error
     finally:
         set_determinism(None)
         distributed.end()
@@ -184,7 +184,7 @@ def _run(root: Path, device: str, report: Report, *, pictures: bool) -> None:
         gc.collect()
 
 
-def _explained(error: BaseException) -> MedAIError:
+def explained(error: BaseException) -> MedAIError:
     """What a person asked for or can mend, under what MONAI made of it on its way up."""
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
@@ -219,7 +219,7 @@ def _judged(root: Path, data: DataList, report: Report, loaded: LoadedModels, de
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Engines log every step; here a person is told in other ways."""
     logger = logging.getLogger("ignite")
     before = logger.level

@@ -100,10 +100,13 @@ def _peak() -> int:
 
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
+    if sys.platform.startswith("linux"):  # what getrusage tells there is inherited from the parent
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     import resource
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(most) if sys.platform == "darwin" else int(most) * 1024
+    return int(most)
 
 
 if __name__ == "__main__":

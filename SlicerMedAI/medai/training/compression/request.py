@@ -18,8 +18,13 @@ FORMATS = {"torchscript": "model.ts", "onnx": "model.onnx", "openvino": "model.x
 """What an export is called, by format."""
 TASKS = ("segment", "classify", "detect", "denoise", "encode")
 """Tasks whose models can be compressed: they turn images into something that can be judged."""
-USUAL: Mapping[str, object] = {"epochs": 20, "batch_size": 4, "learning_rate": 0.0005, "ema": 0.005}
-"""Of the training that follows, where nothing else is said."""
+_USUAL: Mapping[str, object] = {"epochs": 20, "batch_size": 4, "learning_rate": 0.001, "ema": 0.005, "patches": 4}
+
+
+def usual(method: str) -> dict[str, object]:
+    """Hyper-parameters of the training that follows a method, where nothing else is said."""
+    # A student begins with nothing, the others with most of what the original knows.
+    return {**_USUAL, **({"epochs": 40, "learning_rate": 0.002} if method == "distill" else {})}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +66,7 @@ class CompressionRequest(TaskParameters):
     tolerance: float = 0.01
     replace: bool = False
     overwrite: bool = False
-    parameters: TrainingParameters = field(default_factory=lambda: TrainingParameters.of(USUAL))
+    parameters: TrainingParameters = field(default_factory=lambda: TrainingParameters.of(_USUAL))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from medai.bundles.description import Description, describe
-from medai.bundles.quantized import in_float, in_int8
+from medai.bundles.quantized import in_int8
 from medai.engine.devices import Device
 from medai.errors import InputError
 from medai.jobs.job import Job
@@ -18,13 +18,13 @@ from medai.tasks.choice import usable
 from medai.tasks.life import Life
 from medai.training.compression import comparison, derived, samples
 from medai.training.compression import report as reports
+from medai.training.compression.making import make
 from medai.training.compression.request import TASKS, CompressionRequest
 from medai.training.data import DataList
 from medai.training.evaluation import Evaluation
 from medai.training.judge import images_of, judge
 
 if TYPE_CHECKING:
-    from medai.bundles.pipeline import Pipeline
     from medai.engine.loaded import LoadedModels
 
 _TITLES = {"quantize": "8 bit", "prune": "pruned", "distill": "distilled", "decompose": "low rank"}
@@ -76,7 +76,7 @@ def compress(job: Job, report: Report, loaded: LoadedModels) -> Result:
                 "It is quantised already.",
                 "Compress the model that it was made of.",
             )
-        _made(request, pipeline, learned, root, life)
+        make(request, description, pipeline, learned, root, life=life, report=report)
         derived.describe_origin(root, source, request.method, _TITLES[request.method], request.chosen())
         derived.pin(root, source)  # a bundle whose files are not pinned is not run
         found = _judged(source, root, held_out, report, loaded)
@@ -140,26 +140,6 @@ def check(description: Description, request: CompressionRequest) -> None:
                 "The halves of an autoencoder are called apart, and codes of 8 bits would not be comparable.",
                 "Prune, distill or decompose it instead.",
             )
-
-
-def _made(request: CompressionRequest, pipeline: Pipeline, learned: DataList, root: Path, life: Life) -> None:
-    """Change the copy in `root`."""
-    seed = request.parameters.seed
-    if request.method == "quantize":
-        from medai.training.compression.quantize import quantize
-
-        few = samples.drawn(learned, request.calibration, seed)
-
-        def at(number: int) -> None:
-            life.at("Looking at images", number, len(few))
-
-        windows = [window for _, window in samples.seen(pipeline, few, at, per_image=2, seed=seed)]
-        if not windows:
-            raise InputError("There is nothing to calibrate with.", "The network saw no image.", "Choose other data.")
-        life.at("Quantising")
-        quantize(root, in_float(pipeline.network), windows, life.tell)
-        return
-    raise InputError(f"'{request.method}' is not a method.", "", "Choose another.")
 
 
 def _judged(

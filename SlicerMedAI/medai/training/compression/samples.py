@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,14 @@ def drawn(data: DataList, count: int, seed: int) -> DataList:
 
 
 def seen(
-    pipeline: Pipeline, data: DataList, at: Callable[[int], None], *, per_image: int, seed: int = 0
-) -> Iterator[tuple[DataItem, torch.Tensor]]:
+    pipeline: Pipeline,
+    data: DataList,
+    at: Callable[[int], None],
+    *,
+    per_image: int,
+    seed: int = 0,
+    labels: Callable[[DataItem, torch.Tensor], torch.Tensor | None] | None = None,
+) -> Iterator[tuple[DataItem, torch.Tensor, torch.Tensor | None]]:
     """Windows of each image, shape (1, C, *spatial), exactly as the network is called with them.
 
     Parameters
@@ -64,22 +70,48 @@ def seen(
     per_image : int
         Windows of an image that are taken, at random.
     seed : int
+    labels : callable, optional
+        Gives the label map of a case on the grid of its prepared image, shape (1, 1, *spatial); then each window comes
+        with the same window of it.
     """
-    rng = np.random.default_rng(seed)
     kept = 0
     for number, item in enumerate(data):
         at(number)
-        for window in _windows(pipeline, item, lambda n=number: at(n), rng, per_image):  # type: ignore[misc]
+        batch = pipeline.preprocess(images_of(item))
+        image = batch[pipeline.image_key(batch)]
+        found = _windows(pipeline, batch, per_image, (seed, number), waiting=lambda n=number: at(n))  # type: ignore[misc]
+        marked: list[Any] = [None] * len(found)
+        label = labels(item, image) if labels is not None else None
+        if label is not None:
+            key = pipeline.image_key(batch)
+            marked = _windows(pipeline, {key: label}, per_image, (seed, number), network=_Nothing())
+        for window, mark in zip(found, marked, strict=True):
             kept += window.numel()
-            yield item, window
+            yield item, window, mark
         if kept > _MOST_VALUES:
             break
     at(len(data))
 
 
+class _Nothing(torch.nn.Module):  # type: ignore[misc]
+    """Passes on what it sees."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The same."""
+        return x
+
+
 def _windows(
-    pipeline: Pipeline, item: DataItem, waiting: Callable[[], None], rng: np.random.Generator, most: int
+    pipeline: Pipeline,
+    batch: Mapping[Any, Any],
+    most: int,
+    seed: tuple[int, ...],
+    *,
+    waiting: Callable[[], None] = lambda: None,
+    network: torch.nn.Module | None = None,
 ) -> list[torch.Tensor]:
+    """Some of the windows that a network is called with; the same ones for the same seed."""
+    rng = np.random.default_rng(seed)
     found: list[torch.Tensor] = []
     passed = 0
 
@@ -93,9 +125,9 @@ def _windows(
             if place < most:
                 found[place : place + 1] = [window.clone()]
 
-    hook = pipeline.network.register_forward_pre_hook(look)
+    hook = (network or pipeline.network).register_forward_pre_hook(look)
     try:
-        pipeline.infer(pipeline.preprocess(images_of(item)))
+        pipeline.infer(dict(batch), network)
     finally:
         hook.remove()
     return found

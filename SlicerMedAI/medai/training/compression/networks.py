@@ -1,0 +1,107 @@
+"""The smaller network by each method: its configuration, the network itself, and the weights it begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+
+from medai.bundles import configs
+from medai.bundles.adaptation import adapted
+from medai.bundles.own_modules import own_modules
+from medai.bundles.weights import weights_path
+from medai.errors import InputError, WriteError
+from medai.training.components.files import replace_file
+from medai.training.compression import derived
+from medai.training.compression.decompose import NETWORKS, decomposed
+from medai.training.compression.prune import pruned
+from medai.training.compression.request import CompressionRequest
+from medai.training.compression.widths import narrowed
+from medai.training.folder import INFERENCE
+
+Config = dict[str, Any]
+_STALE = (".ts", ".onnx", ".pt", ".pth", ".safetensors")
+
+
+def smaller(
+    source: Path, network: torch.nn.Module, window: torch.Tensor, request: CompressionRequest
+) -> tuple[Config, torch.nn.Module]:
+    """The smaller network with the weights it begins with, and the configuration that describes it.
+
+    Parameters
+    ----------
+    source : Path
+        The original bundle.
+    network : torch.nn.Module
+        Its network, on the CPU.
+    window : Tensor, shape (1, C, *spatial)
+        As the network is called with.
+    request : CompressionRequest
+
+    Raises
+    ------
+    InputError
+        When the network does not permit it.
+    """
+    content = configs.inference(source)
+    if request.method == "decompose":
+        content, state, _ = decomposed(network, content, request.energy, source.name)
+        made = built(content, source)
+        made.load_state_dict(state)
+        return content, made
+    content = narrowed(content, request.ratio, source.name)
+    torch.manual_seed(request.parameters.seed)
+    made = built(content, source)
+    if request.method == "prune":
+        made.load_state_dict(pruned(network, made, window, source.name))
+    return content, made
+
+
+def built(content: Config, source: Path) -> torch.nn.Module:
+    """The network that a configuration describes, with fresh weights.
+
+    The configuration is one that was checked when its original was loaded, with other widths or layers.
+    """
+    parser = ConfigParser()
+    parser.read_config(adapted(content, "cpu"))
+    parser["bundle_root"] = str(source)
+    key = next((key for key in NETWORKS if key in content), "network_def")
+    with own_modules(source):
+        made = parser.get_parsed_content(key)
+    if not isinstance(made, torch.nn.Module):
+        raise InputError(
+            f"The model '{source.name}' cannot be compressed.",
+            f"Its '{key}' is no network of its own.",
+            "Quantise it instead.",
+        )
+    return made
+
+
+def keep(root: Path, content: Config, state: dict[str, torch.Tensor]) -> None:
+    """Write configuration and weights into the new bundle; weights in other forms are the original's, and go.
+
+    Raises
+    ------
+    WriteError
+        When the disk is full or read-only.
+    """
+    path = weights_path(root)
+    derived.write(root, {INFERENCE: content})
+    if path.suffix == ".safetensors":
+        from safetensors.torch import save
+
+        replace_file(path, lambda file: file.write(save(state)))
+    else:
+        replace_file(path, lambda file: torch.save(state, file))
+    try:
+        for other in path.parent.iterdir():
+            if other != path and other.stem == path.stem and other.suffix in _STALE:
+                other.unlink()
+    except OSError as error:
+        raise WriteError(
+            f"The weights of '{root.name}' could not be written.",
+            f"The computer reports: {error.strerror or error}.",
+            "Choose another folder.",
+        ) from error
