@@ -50,16 +50,16 @@ class Frame:
     def __call__(self, image: Volume) -> Volume:
         """An image, real or synthetic, in this frame.
 
-        Volumes are put on axes of the patient and the generator's spacing, and cut or filled around their middle;
-        pictures are brought to the generator's size, as far as their proportions allow, and filled. Then 0 is the 0.5
-        and 1 the 99.5 percentile of each image itself.
+        As in the training of a generator: volumes are put on axes of the patient and the generator's spacing, and cut
+        or filled with 0 around their middle; pictures are brought to the generator's size, to a square one with their
+        proportions. Then 0 is the 0.5 and 1 the 99.5 percentile of each image itself.
 
         Raises
         ------
         InputError
             When it has several channels, or is a picture where volumes are made or the other way round.
         """
-        from monai.transforms import Compose, ResizeWithPadOrCrop, ScaleIntensityRangePercentiles, Spacing
+        from monai.transforms import ResizeWithPadOrCrop, ScaleIntensityRangePercentiles, Spacing
 
         planar = self.size[2] == 1
         if image.channels > 1 or planar != (image.shape[0] == 1):
@@ -69,18 +69,13 @@ class Frame:
                 f"It makes {kind}s, and '{image.name}' is none.",
                 "Give images like those that the model was trained on.",
             )
-        scaled = ScaleIntensityRangePercentiles(0.5, 99.5, 0.0, 1.0, clip=True)
         if planar:
-            found = scaled(self._picture(image))[..., None]
+            placed = self._picture(image)
         else:
-            placed = Compose(
-                [
-                    Spacing(self.spacing, mode="bilinear", padding_mode="border"),
-                    scaled,
-                    ResizeWithPadOrCrop(self.size, mode="edge"),
-                ]
-            )
-            found = placed(_turned(image))
+            spaced = Spacing(self.spacing, mode="bilinear", padding_mode="border")(_turned(image))
+            placed = ResizeWithPadOrCrop(self.size)(spaced)
+        found = ScaleIntensityRangePercentiles(0.5, 99.5, 0.0, 1.0, clip=True)(placed)
+        found = found[..., None] if planar else found
         values = np.ascontiguousarray(np.asarray(found[0]).T, dtype=np.float32)
         return Volume(values, np.diag([*self.spacing, 1.0]), image.name, image.modality)
 
@@ -89,6 +84,8 @@ class Frame:
 
         pixels = np.ascontiguousarray(image.array[0].T, dtype=np.float32)[None]
         size = self.size[:2]
+        if size[0] != size[1]:
+            return Resize(size, mode="bilinear", anti_aliasing=True)(pixels)
         share = min(want / have for want, have in zip(size, pixels.shape[1:], strict=True))
         inner = [min(want, max(1, round(share * have))) for want, have in zip(size, pixels.shape[1:], strict=True)]
         small = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from medai.bundles import configs
 from medai.errors import InputError
 from medai.progress import Progress, Report
 from medai.tasks.synthesize.sampling import samples
@@ -56,7 +57,7 @@ def generated(
         The bundle's folder.
     data : DataList
         Real images. What is for training there is what the generator is taken to have learned from; undivided data are
-        divided as `medai.train` divides them by default.
+        divided as `medai.train` divided them for this generator, if it was asked for the usual share to validate with.
     report : callable
         Hears of every image; may raise to stop.
     loaded : LoadedModels
@@ -72,7 +73,7 @@ def generated(
     trials : Trials or None
         Also train with the images, to see what they are good for; takes long.
     """
-    divided = data if data.is_split else split(data)
+    divided = data if data.is_split else split(data, seed=_seed(root))
     rest = divided.part(held) if held else divided.part(VALIDATION) or divided.part(TEST)
     learned = divided.part(TRAINING)
     wanted = count or max(min(len(learned), MOST), 4)
@@ -86,6 +87,13 @@ def generated(
     return with_utility(
         found, root, report, loaded, learned=learned, held=rest, trials=trials, device=device, seed=seed
     )
+
+
+def _seed(root: Path) -> int:
+    """Of the generator's own training, by which its data were divided."""
+    kept = configs.all_named(root, "train")
+    found = configs.read(kept[0]).get("seed") if kept else 0
+    return found if isinstance(found, int) else 0
 
 
 def compared(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import medai
+from medai.engine.loaded import LoadedModels
 from medai.errors import InputError
+from medai.training import judge_synthesis
+from medai.training.data import read_data_list, split
 from medai.training.evaluation import About
 from medai.training.framing import Frame
 from medai.training.judge_synthesis import compared
@@ -167,3 +171,38 @@ def test_a_generator_is_evaluated_from_data_to_report(bright_spots, a_generator,
 def test_a_count_that_is_none_is_refused(bright_spots, a_generator, tmp_path):
     with pytest.raises(InputError, match="count"):
         medai.evaluate(a_generator, bright_spots, tmp_path, count=-1)
+
+
+def test_data_are_divided_as_they_were_for_the_generators_own_training(
+    bright_balls, a_generator, tmp_path, monkeypatch
+):
+    copied = tmp_path / "copied"
+    shutil.copytree(a_generator, copied)
+    (copied / "configs" / "train.json").write_text(json.dumps({"seed": 5}), encoding="utf-8")
+    seen = {}
+
+    def look(made, learned, held, *_, **__):
+        seen["learned"], seen["held"] = [one[0] for one in learned], [one[0] for one in held]
+
+    monkeypatch.setattr(judge_synthesis, "compared", look)
+    data = read_data_list(bright_balls)
+    judge_synthesis.generated(copied, data, lambda _: None, LoadedModels(), device="cpu", about=About(), count=4)
+    expected = split(data, seed=5)
+    assert seen == {
+        "learned": [item.name for item in expected.part("training")],
+        "held": [item.name for item in expected.part("validation")],
+    }
+
+
+def test_what_is_smaller_than_the_generators_images_is_filled_up_with_nothing(rng):
+    bright = Volume(50 + rng.random((6, 10, 8)).astype(np.float32), np.diag([1.0, 1.0, 2.0, 1.0]), "bright")
+    framed = Frame((10, 12, 8), (1.0, 1.0, 2.0))(bright)
+    assert framed.array.shape == (8, 12, 10)
+    assert not framed.array[0].any()
+    assert framed.array[1:7, 1:11, 1:9].any(axis=(1, 2)).all()
+
+
+def test_pictures_of_another_shape_are_brought_to_the_generators(rng):
+    framed = Frame((12, 20, 1), (1.0, 1.0, 1.0))(Volume(rng.random((1, 30, 30)).astype(np.float32), np.eye(4), "x"))
+    assert framed.array.shape == (1, 20, 12)
+    assert framed.array[0, 0].any()

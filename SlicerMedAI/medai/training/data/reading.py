@@ -79,9 +79,11 @@ def read_data_list(source: str | os.PathLike[str], kind: str = "auto", **options
     InputError
         When it is nothing that is known here, or an option is not one of this kind.
     """
-    path = Path(source)
+    # Absolute, because whoever reads the images may work in another folder.
+    path = Path(source).absolute()
+    options |= {name: Path(options[name]).absolute() for name in ("base_dir",) if options.get(name) is not None}
     if not path.exists():
-        raise ReadError(f"'{path}' was not found.", "There is no such file or folder.", "Check the name.")
+        raise ReadError(f"'{source}' was not found.", "There is no such file or folder.", "Check the name.")
     chosen = recognise(path) if kind == "auto" else kind
     if chosen not in KINDS:
         raise InputError(f"There is no kind of data list named '{chosen}'.", "", f"Use one of {', '.join(KINDS)}.")
