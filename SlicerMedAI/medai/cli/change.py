@@ -39,7 +39,7 @@ def command(
         str, typer.Option(help="bright (lesions in FLAIR or T2), or any for every change of the tissue.")
     ] = "bright",
     threshold: Annotated[
-        float | None, typer.Option(help="Largest change of a lesion, SD of unchanged tissue; 6 by default.")
+        float | None, typer.Option(help="Largest change of a lesion, SD of unchanged tissue; 7 by default.")
     ] = None,
     smallest: Annotated[float | None, typer.Option(metavar="MM3", help="Smaller is no lesion; 20 by default.")] = None,
     tolerance: Annotated[

@@ -45,7 +45,7 @@ class ChangeParameters(TaskParameters):
     lesions: tuple[Volume, Volume] | None = None
     mask: Volume | None = None
     appearance: str = "bright"
-    threshold: float = 6.0
+    threshold: float = 7.0
     smallest_mm3: float = 20.0
     tolerance: float = 0.2
     align: bool = True

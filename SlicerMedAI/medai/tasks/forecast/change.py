@@ -14,8 +14,10 @@ from medai.tasks.forecast.alignment import Aligned, Step, align, ignored, unmove
 from medai.tasks.forecast.difference import Difference, difference
 from medai.tasks.forecast.foreground import brain, foreground
 from medai.tasks.forecast.lesions import Lesions, by_difference, by_masks
-from medai.tasks.forecast.morphology import Mask
+from medai.tasks.forecast.morphology import Mask, moved_edge
 from medai.volume import Series, Volume
+
+_ENDS = 2.0  # voxels
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +85,21 @@ def change(before: Volume, after: Volume, choices: ChangeParameters | None = Non
 
 def _tissue(after: Volume, aligned: Aligned, mask: Volume | None) -> tuple[Mask, str]:
     """Where to look, and how to say so."""
+    inside = _well_inside(aligned)
     if mask is not None:
-        return (_share(mask, after.affine, after) >= 0.5) & aligned.seen, f"Compared within the mask '{mask.name}'"
+        return (_share(mask, after.affine, after) >= 0.5) & inside, f"Compared within the mask '{mask.name}'"
     both = replace(after, array=np.mean([np.asarray(frame.array) for frame in aligned.series.frames], axis=0))
     found = brain(both)
     if found is not None:
-        return found & aligned.seen, "Compared within the brain, as found by brightness"
-    return foreground(both) & aligned.seen, "Compared within all of the patient: no brain was found"
+        return found & inside, "Compared within the brain, as found by brightness"
+    return foreground(both) & inside, "Compared within all of the patient: no brain was found"
+
+
+def _well_inside(aligned: Aligned) -> Mask:
+    """Voxels off the ends of either image, where a slab of slices is not excited as in its middle."""
+    grid = aligned.series.frames[-1]
+    ends = np.pad(aligned.seen, 1)  # the ends of the grid are ends too
+    return moved_edge(ends, grid, -_ENDS * max(grid.spacing))[1:-1, 1:-1, 1:-1]
 
 
 def _lesions(found: Difference, tissue: Mask, aligned: Aligned, choices: ChangeParameters) -> Lesions:
