@@ -121,6 +121,11 @@ def test_images_that_show_different_places_are_refused(visits):
         medai.change(noise, visits[1], in_process=True)
 
 
+def test_different_kinds_of_image_are_refused(visits):
+    with pytest.raises(InputError, match="One is a CT image, the other a MR image"):
+        compared(replace(visits[0], modality="CT"), visits[1])
+
+
 def test_voxels_that_are_no_numbers_do_no_harm(visits):
     array = visits[0].array.copy()
     array[:2] = np.nan
@@ -166,6 +171,22 @@ def test_nodes_get_their_result_beside_the_second_visit(visits):
     np.testing.assert_allclose(mrml.volume_from_node(added.volumes[0]).affine, GRID)
     from_list = compared(nodes[::-1])
     assert from_list.segmentation.GetName().startswith("June 2021-06-01 lesion change")
+
+
+def test_the_last_two_visits_of_a_sequence_are_compared(visits):
+    slicer = pytest.importorskip("slicer")
+    from medai import mrml
+    from medai.mrml.volumes import fill_volume_node
+
+    scene = mrml.create_scene()
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "visits")
+    for visit, day in zip((visits[1], *visits), ("2010-01-01", "2020-01-01", "2021-01-01"), strict=True):
+        frame = slicer.vtkMRMLScalarVolumeNode()
+        fill_volume_node(frame, visit.array, visit.affine)
+        sequence.SetDataNodeAtValue(frame, day)
+    added = compared(sequence)
+    assert added.tables[0].GetTable().GetValueByName(0, "Change").ToString() == "new"
+    np.testing.assert_allclose(mrml.volume_from_node(added.volumes[0]).affine, GRID)
 
 
 def test_the_command_writes_everything_into_a_folder(visits, tmp_path):

@@ -160,6 +160,25 @@ def test_a_stranger_or_noise_is_refused_with_what_they_have_in_common(a_head):
         align(Series((noise, a_head(STRAIGHT, SHAPE))))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (a_motion((0, 0, 85), (0, 0, 0)), "turned by 85 degrees and moved by 0 mm"),
+        (a_motion((0, 0, 0), (0, 250, 0)), "turned by 0 degrees and moved by 250 mm"),
+        (a_motion((0, 0, 9), (20, 0, 0)), "no motion made it more like the last visit"),
+    ],
+)
+def test_a_registration_that_went_astray_is_not_used_and_said_aloud(a_head, monkeypatch, wrong, says):
+    monkeypatch.setattr("medai.transforms.registration.rigid_between", lambda fixed, moving: wrong)
+    frames = (a_head(STRAIGHT, SHAPE, seed=1, name="first"), a_head(STRAIGHT, SHAPE, seed=2))
+    found = align(Series(frames))
+    (note,) = found.notes
+    assert note.startswith("The visit 'first': left where it was")
+    assert says in note
+    np.testing.assert_array_equal(found.motions[0].matrix, np.eye(4))
+    np.testing.assert_array_equal(found.series.frames[0].array, frames[0].array)
+
+
 def test_places_that_do_not_meet_are_refused_when_they_may_not_be_moved(a_head):
     far = STRAIGHT.copy()
     far[0, 3] += 5000

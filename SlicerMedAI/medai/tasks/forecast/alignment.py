@@ -154,6 +154,8 @@ def _motion(fixed: Volume, moving: Volume, patient: Mask, points: NDArray[np.flo
         why = f"turned by {found.rotation_deg:.0f} degrees and moved by {found.translation_mm:.0f} mm"
         return Motion.of(np.eye(4), points, f"left where it was: what was found ({why}) cannot be")
     if after.shared <= before.shared and after.overlap <= before.overlap:
+        if found.displacement_mm < _STILL * min(fixed.spacing):
+            return Motion(np.eye(4))
         return Motion.of(np.eye(4), points, "left where it was: no motion made it more like the last visit")
     if after.shared < _LITTLE_SHARED:
         return replace(found, note="it is not much like the last visit; is it the same patient and kind of image?")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.engine.resample import resample_whole
+from medai.errors import InputError
 from medai.result import Item, Labelmap, Table
 from medai.tasks.change.parameters import ChangeParameters
 from medai.tasks.forecast.alignment import Aligned, Step, align, ignored, unmoved
@@ -68,6 +69,12 @@ def change(before: Volume, after: Volume, choices: ChangeParameters | None = Non
         `difference.difference`.
     """
     chosen = choices or ChangeParameters()
+    if before.modality and after.modality and before.modality != after.modality:
+        raise InputError(
+            f"'{before.name}' and '{after.name}' cannot be compared.",
+            f"One is a {before.modality} image, the other a {after.modality} image.",
+            "Choose the same kind of image for both visits.",
+        )
     pair = Series((before, after))
     step(0, 4)
     aligned = align(pair) if chosen.align else unmoved(pair)

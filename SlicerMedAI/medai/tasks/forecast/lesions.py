@@ -24,7 +24,7 @@ _COLORS = {
     BRIGHTER: (1.0, 0.3, 0.2),
     DARKER: (0.2, 0.4, 1.0),
 }
-_LESION = Code("SCT", "49755003", "Morphologically abnormal structure")
+_LESION = Code("SCT", "52988006", "Lesion")
 _CATEGORY = Code("SCT", "49755003", "Morphologically Altered Structure")
 _NEIGHBOUR_MM = 1.5  # outlines of the same lesion at two visits differ by this much
 _HYPERINTENSE = 2.5  # SD above the middle of the tissue is a lesion; 1 is still what some grey matter has
