@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medai.bundles import configs, trust
 from medai.bundles.description import describe
@@ -17,6 +17,10 @@ from medai.bundles.licence import licence_of
 from medai.bundles.quantized import int8_of
 from medai.bundles.weights import load_state_dict, weights_path
 from medai.errors import BundleError, BundleFormatError, MedAIError, UntrustedBundleError
+
+if TYPE_CHECKING:
+    from medai.bundles.latents import Latents
+    from medai.bundles.pipeline import Pipeline
 
 _REQUIRED = (
     "version",
@@ -289,6 +293,9 @@ def _network(root: Path) -> str:
 
     from medai.bundles.pipeline import Pipeline
 
+    pipeline = Pipeline(root, "cpu")
+    if pipeline.latents is not None:
+        return _of_numbers(pipeline, pipeline.latents)
     spec = next(iter(input_specs(configs.metadata(root)).values()))
     channels = spec.get("num_channels")
     shape = spec.get("spatial_shape")
@@ -300,10 +307,16 @@ def _network(root: Path) -> str:
     if max(size) > _LARGEST_EDGE and len(size) > 2:
         # A fixed size beyond this would need more memory than a check may take; networks of windows take a smaller one.
         size = tuple(min(edge, _LARGEST_EDGE) for edge in size)
-    network = Pipeline(root, "cpu").network
     with torch.inference_mode():
-        output = network(torch.zeros(1, channels, *size))
+        output = pipeline.network(torch.zeros(1, channels, *size))
     return _compared(output, output_spec(configs.metadata(root)), (channels, *size))
+
+
+def _of_numbers(pipeline: Pipeline, latents: Latents) -> str:
+    """A network that makes images of random numbers: whether it does."""
+    made = pipeline.images(pipeline.infer(latents.draw(1, seed=0)), "image")
+    given = " and ".join(f"{_by(image.shape[::-1])} voxels" for image in made.values())
+    return f"{_by(latents.shape)} random numbers in, {given} out"
 
 
 def _compared(output: Any, spec: Mapping[str, Any], given: tuple[int, ...]) -> str:

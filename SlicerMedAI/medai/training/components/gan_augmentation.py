@@ -24,18 +24,27 @@ class DifferentiableAugmentation:
         Of the image.
     fixed : int
         Last channels that stay as they are: those of the class.
+    share : float
+        How often each of the three is done. Below 1, the discriminator also learns where things are, how bright, and
+        that the whole is there (Karras et al., NeurIPS 2020): else nothing keeps a generator from always making the
+        same of it.
     """
 
-    def __init__(self, channels: int, fixed: int = 0) -> None:
-        self.channels, self.fixed = channels, fixed
+    def __init__(self, channels: int, fixed: int = 0, share: float = 1.0) -> None:
+        self.channels, self.fixed, self.share = channels, fixed, share
 
     def __call__(self, cases: Tensor) -> Tensor:
         """The cases (B, C, ...), each changed by random numbers of its own."""
         seen = cases.shape[1] - self.fixed
         image, labels = cases[:, : self.channels], cases[:, self.channels : seen]
-        found = torch.cat((self._lit(image), labels), dim=1)
-        found = torch.stack([self._moved(case) for case in found]) * self._hole(found)
+        found = torch.cat((self._sometimes(self._lit(image), image), labels), dim=1)
+        found = self._sometimes(torch.stack([self._moved(case) for case in found]), found)
+        found = self._sometimes(found * self._hole(found), found)
         return torch.cat((found, cases[:, seen:]), dim=1)
+
+    def _sometimes(self, changed: Tensor, cases: Tensor) -> Tensor:
+        done = torch.rand(len(cases), *[1] * (cases.ndim - 1)) < self.share
+        return torch.where(done.to(cases.device), changed, cases)
 
     def _lit(self, image: Tensor) -> Tensor:
         one_each = (len(image), *[1] * (image.ndim - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,8 +45,9 @@ class Likeness(Metric):  # type: ignore[misc]
             kept.append(features(cases[:, : self.form.made]))
 
     def compute(self) -> float:
-        """0 for the same distribution, else less."""
-        return -frechet_distance(torch.cat(self._made), torch.cat(self._real))
+        """0 for the same distribution, else less; minus infinity where there is something that is no number."""
+        made, real = torch.cat(self._made), torch.cat(self._real)
+        return -frechet_distance(made, real) if made.isfinite().all() else -math.inf
 
 
 def features(cases: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ def _training(plan: Plan) -> Config:
                 "_target_": f"{_OWN}.gan_augmentation.DifferentiableAugmentation",
                 "channels": plan.channels,
                 "fixed": len(plan.conditions),
+                "share": 0.5,
             },
             "packed": PACKED,
             "loss": chosen.loss,
