@@ -106,6 +106,7 @@ def prepare(
             (root / integrity.PINS).unlink(missing_ok=True)
             _write(root, texts)
             return (root / CHECKPOINT).is_file()
+        _check_replaceable(root)
         for name in _OURS if root.is_dir() else ():
             place = root / name
             if place.is_dir() and not place.is_symlink():
@@ -150,6 +151,20 @@ def _check_same(root: Path, texts: Mapping[str, str], data: DataList, *, finish:
             f"The folder '{root}' is not empty.",
             "What it holds is not this training: the data, the parameters or the program have changed since.",
             "Choose another folder, or ask for it to be overwritten (--overwrite).",
+        )
+
+
+def _check_replaceable(root: Path) -> None:
+    """Whoever names a folder of something else by mistake keeps its documents and models."""
+    if (root / METADATA).is_file() or (root / TRAINING).is_file():
+        return
+    files = (path for name in _OURS for path in (root / name, *(root / name).rglob("*")) if path.is_file())
+    found = next(files, None)
+    if found is not None:
+        raise InputError(
+            f"The folder '{root}' is not overwritten.",
+            f"It is no model, but holds something that would be lost, such as '{found.relative_to(root).as_posix()}'.",
+            "Choose another folder, or empty this one yourself.",
         )
 
 
@@ -259,4 +274,4 @@ def _incomplete(name: str, error: OSError) -> WriteError:
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None

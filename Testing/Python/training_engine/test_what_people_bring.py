@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from ignite.engine import Engine
 
 import medai
 from medai.api import prepare_training
 from medai.bundles.description import describe
-from medai.errors import InputError
+from medai.errors import InputError, ReadError
 from medai.training import folder
 from medai.training.class_order import in_order_of, names_in
-from medai.training.data import DataItem, DataList, check, fitting, read_data_list
+from medai.training.components.checkpoint import Checkpoint
+from medai.training.data import DataItem, DataList, check, fitting, read_data_list, split
 from medai.training.parameters import TrainingParameters
-from medai.training.recipe import plan
+from medai.training.recipe import bundle_configs, plan
 from medai.training.sheet import write_sheet
 from small_classifiers import Classifier
 
@@ -128,6 +130,13 @@ def test_a_label_that_numbers_no_class_is_refused_at_once(tmp_path):
         plan(data, check(data), "classify", NONE, name="m")
 
 
+def test_a_class_whose_name_would_be_code_is_refused_before_the_training(a_table):
+    a_table.write_text(a_table.read_text().replace("lesion", "% stenosis"), encoding="utf-8")
+    data = split(read_data_list(a_table), validation=0.3)
+    with pytest.raises(InputError, match="'% stenosis' cannot be a name in a model"):
+        bundle_configs(plan(data, check(data), "classify", NONE, name="m"), data_source="d", licence="l")
+
+
 def test_dollars_in_a_name_are_no_formula(tmp_path):
     (tmp_path / "runs").mkdir()
     sample = {"image": np.random.default_rng(0).random((1, 8, 8)), "name": r"$\patient{$", "label": np.array([1.0])}
@@ -152,3 +161,25 @@ def test_a_name_is_no_formula_in_a_table_of_cases(a_finder, a_table, tmp_path):
         cells = [cell for row in csv.reader(file) for cell in row]
     assert "'=1+1" in cells
     assert not [cell for cell in cells if cell.startswith("=")]
+
+
+def test_a_folder_that_is_no_model_is_not_overwritten(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "thesis.txt").write_text("ten years", encoding="utf-8")
+    with pytest.raises(InputError, match="is not overwritten"):
+        folder.prepare(tmp_path, {"train.json": {}}, DataList(()), overwrite=True)
+    assert (tmp_path / "docs" / "thesis.txt").read_text(encoding="utf-8") == "ten years"
+
+
+def test_a_folder_with_damaged_configurations_is_not_this_training(tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "train.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="is not this training"):
+        folder.prepare(tmp_path, {"train.json": {}}, DataList(()))
+    assert not folder.prepare(tmp_path, {"train.json": {}}, DataList(()), overwrite=True)
+
+
+def test_a_checkpoint_of_a_few_bytes_is_told(tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"junk")
+    with pytest.raises(ReadError, match="cannot go on"):
+        Checkpoint(str(tmp_path / "checkpoint.pt"), {}).resume(Engine(lambda *_: None))

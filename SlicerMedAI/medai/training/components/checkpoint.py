@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class Checkpoint:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             for name, part in self._all(engine).items():
                 part.load_state_dict(state[name])
-        except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        except (OSError, RuntimeError, ValueError, KeyError, EOFError, struct.error, pickle.UnpicklingError) as error:
             raise ReadError(
                 "The training cannot go on from where it was.",
                 f"What was saved of it ('{self.path.name}') is damaged, or belongs to another training.",

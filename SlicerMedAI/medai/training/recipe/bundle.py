@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from medai.bundles.configs import strings
+from medai.errors import InputError
 from medai.training.recipe import adversarial, detection, forecasting, translation
 from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.evaluating import evaluate_config
@@ -23,8 +25,14 @@ def bundle_configs(plan: Plan, *, data_source: str, licence: str) -> dict[str, d
         What a person calls the data.
     licence : str
         Of the weights.
+
+    Raises
+    ------
+    InputError
+        When a name would be taken for code.
     """
     metadata = metadata_config(plan, data_source=data_source, licence=licence)
+    _check_texts(metadata)
     if plan.synthesizes:
         return {"metadata.json": metadata, **adversarial.configs(plan)}
     configs = {
@@ -40,3 +48,14 @@ def bundle_configs(plan: Plan, *, data_source: str, licence: str) -> dict[str, d
     if isinstance(plan, ForecastPlan):
         configs |= forecasting.configs(plan, configs)
     return {name: config for name, config in configs.items() if config}
+
+
+def _check_texts(metadata: dict[str, Any]) -> None:
+    """Refuse now what would make the trained model one that nobody trusts."""
+    for _, text in strings(metadata):
+        if text.startswith(("$", "%")):
+            raise InputError(
+                f"'{text[:80]}' cannot be a name in a model.",
+                f"MONAI takes what begins with '{text[0]}' for code.",
+                "Give the class, the data or the model another name.",
+            )
