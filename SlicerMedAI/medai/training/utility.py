@@ -166,11 +166,23 @@ def _saved(sample: Sample, place: Path, data: DataList) -> DataItem:
     path = place / f"{name}.{ending}"
     write(sample.image, path)
     if sample.labelmap is None:
-        known = {label.casefold(): value for value, label in data.label_names.items()}
-        return DataItem(name, {"image": (path,)}, {"label": known[sample.condition.casefold()], "synthetic": True})
+        return DataItem(name, {"image": (path,)}, {"label": _class(sample.condition, data), "synthetic": True})
     label = path.with_name(f"{name} label.{ending}")
     write(Volume(_values(sample.labelmap, data), sample.image.affine, label.name), label)
     return DataItem(name, {"image": (path,), "label": (label,)}, {"synthetic": True})
+
+
+def _class(condition: str, data: DataList) -> int:
+    """Number in the data of the class that a generator calls so."""
+    values = {item.label for item in data if isinstance(item.label, int)}
+    known = {data.label_names.get(value, f"class {value}").casefold(): value for value in values}
+    if condition.casefold() not in known:
+        raise InputError(
+            "It cannot be said what the images of this model are good for.",
+            f"It makes images of '{condition}', and the data have: {', '.join(known)}.",
+            "Give data with classes of the names that the model knows.",
+        )
+    return known[condition.casefold()]
 
 
 def _values(labelmap: Labelmap, data: DataList) -> NDArray[np.uint8]:

@@ -83,6 +83,39 @@ def test_the_area_under_the_curve_is_the_mean_over_classes():
     assert utility._mean_auroc(y, p) == pytest.approx((1 + 2 / 3 + 1) / 3)
 
 
+def spots(classes):
+    """Pictures like the real ones, with a bright spot in those of the second class."""
+
+    def make(*_, **__):
+        rng = np.random.default_rng(9)
+        for number in range(12):
+            picture = rng.integers(0, 90, (1, 20, 20)).astype(np.uint8)
+            if number % 2:
+                i, j = rng.integers(6, 10, 2)
+                picture[0, i : i + 5, j : j + 5] += 140
+            yield Sample(number, Volume(picture, np.eye(4), f"spot {number}"), None, classes[number % 2])
+
+    return make
+
+
+def test_synthetic_pictures_of_classes_teach_a_classifier(bright_spots, tmp_path, an_evaluation, monkeypatch):
+    data = read_data_list(bright_spots)
+    learned, held = data.part("training"), data.part("validation")
+    names = [data.label_names.get(value, f"class {value}") for value in (0, 1)]
+    generator = write_generator(tmp_path / "spots", labels=False, conditions=tuple(names), planar=True)
+    monkeypatch.setattr(utility, "samples", spots(names))
+    quick = {"width": 4, "batch_size": 4, "augmentation": [], "learning_rate": 0.01, "bf16": False}
+    trials = Trials(epochs=8, cases=12, few=4, parameters=quick)
+    chosen = {"learned": learned, "held": held, "trials": trials}
+    found = with_utility(an_evaluation, generator, lambda _: None, LoadedModels(), **chosen)
+    score = {estimate.metric: estimate.value for estimate in found.summary.estimates}
+    assert score["trained_on_synthetic"] > 0.7
+    assert "AUROC" in found.summary.settings["trained to compare"]
+    monkeypatch.setattr(utility, "samples", spots(["cat", "dog"]))
+    with pytest.raises(InputError, match="images of 'cat'"):
+        with_utility(an_evaluation, generator, lambda _: None, LoadedModels(), **chosen)
+
+
 def test_images_without_labels_cannot_be_trained_with(bright_balls, tmp_path, an_evaluation):
     data = read_data_list(bright_balls)
     plain = write_generator(tmp_path / "plain", labels=False)
