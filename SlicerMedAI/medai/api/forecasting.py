@@ -91,6 +91,10 @@ def forecast(
     )
     result = run(job, worker, on_progress, in_process=in_process)
     nodes = [one for one in (series if isinstance(series, (list, tuple)) else [series]) if is_node(one)]
+    if nodes and is_table(nodes[0]):
+        from medai import mrml
+
+        return mrml.add_result(result, (), scene=nodes[0].GetScene())
     return into_scene(result, job, nodes[:1]) if nodes else result
 
 

@@ -95,18 +95,26 @@ class Shrinkage:
         if pose is not None:
             whole.AddTransform(pose)  # the last that is added is applied first
         scan = sitk.Resample(self._scan, self._scan, whole, sitk.sitkBSpline, self._low)
-        label = sitk.Resample(self._labels, self._labels, whole, sitk.sitkNearestNeighbor, 0.0)
         high = float(self.image.array.max())
         values = np.clip(sitk.GetArrayFromImage(scan), self._low, high)
         return (
             Volume(values, self.image.affine, self.image.name, self.image.modality),
-            Volume(
-                np.round(sitk.GetArrayFromImage(label)).astype(self.label.array.dtype),
-                self.image.affine,
-                self.label.name,
-            ),
+            Volume(self._labelled(whole), self.image.affine, self.label.name),
             volume,
         )
+
+    def _labelled(self, moved: sitk.Transform) -> NDArray[np.generic]:
+        """Of every voxel the structure that most of it belongs to: the nearest voxel would hide small motions."""
+        present = [value for value in np.unique(self.label.array) if value]
+        parts = [
+            sitk.GetArrayFromImage(
+                sitk.Resample(sitk.Cast(self._labels == float(value), sitk.sitkFloat32), moved, sitk.sitkLinear, 0.0)
+            )
+            for value in present
+        ]
+        inside = np.sum(parts, axis=0) > 0.5
+        chosen = np.asarray(present, dtype=self.label.array.dtype)[np.argmax(parts, axis=0)]
+        return np.where(inside, chosen, np.zeros((), dtype=chosen.dtype))
 
     def _flow(self, share: float) -> tuple[sitk.Image, float]:
         """Displacements from where things will be to where they were, and the volume they leave.
