@@ -35,14 +35,15 @@ TARGET = "nWBV"
 MEASUREMENTS = ("Age", "EDUC", "SES", "MMSE", "CDR", "eTIV", "nWBV")
 SETTINGS = {
     "targets": [TARGET],
-    "epochs": 60,
+    "epochs": 30,
     "batch_size": 16,
     "learning_rate": 0.003,
     "members": 8,
-    "dropout": 0.3,
-    "weight_decay": 0.05,
+    "dropout": 0.4,
+    "weight_decay": 0.1,
     "missing": 0.15,
-    "width": 12,
+    "label_smoothing": 0.1,
+    "width": 8,
 }
 
 
@@ -90,7 +91,7 @@ def _tell_values(cases: list) -> None:
     for least, words in ((1, "after one visit or more"), (2, "after two visits or more")):
         chosen = [case for case in cases if case.visits >= least]
         found = evaluate("forecast", chosen, labels={"targets": (TARGET,), "classes": ()})
-        print(f"\n{TARGET} at the next visit, {words}: {len(found.summary['mae_next[nWBV]'].key) and ''}", end="")
+        print(f"\n{TARGET} at the next visit, {words}: ", end="")
         print(f"{found.summary[f'mae_next[{TARGET}]'].n} forecasts of {found.summary.patients} subjects")
         for one in found.summary.estimates:
             print(f"  {one.metric:18} {one.value:9.5f}  ({one.low:.5f} to {one.high:.5f})")

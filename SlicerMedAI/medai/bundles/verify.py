@@ -14,6 +14,7 @@ from medai.bundles.encoders import ENCODE
 from medai.bundles.integrity import check_pins
 from medai.bundles.labels import input_specs, output_spec
 from medai.bundles.licence import licence_of
+from medai.bundles.purpose import task_of
 from medai.bundles.quantized import int8_of
 from medai.bundles.weights import load_state_dict, weights_path
 from medai.errors import BundleError, BundleFormatError, MedAIError, UntrustedBundleError
@@ -293,6 +294,8 @@ def _network(root: Path) -> str:
 
     from medai.bundles.pipeline import Pipeline
 
+    if task_of(configs.metadata(root)) == "forecast":
+        return _forecast(root)
     pipeline = Pipeline(root, "cpu")
     if pipeline.latents is not None:
         return _of_numbers(pipeline, pipeline.latents)
@@ -317,6 +320,18 @@ def _of_numbers(pipeline: Pipeline, latents: Latents) -> str:
     made = pipeline.images(pipeline.infer(latents.draw(1, seed=0)), "image")
     given = " and ".join(f"{_by(image.shape[::-1])} voxels" for image in made.values())
     return f"{_by(latents.shape)} random numbers in, {given} out"
+
+
+def _forecast(root: Path) -> str:
+    """Of two visits, at the second of which nothing is known."""
+    from medai.tasks.forecast.course import YEAR, Course, Visit
+    from medai.tasks.forecast.model import ForecastModel
+
+    model = ForecastModel(root, "cpu")
+    visits = (Visit(0.0, dict.fromkeys(model.measurements, 1.0)), Visit(YEAR))
+    model.forecast(Course("visits", visits), [2 * YEAR])
+    given, told = len(model.measurements), len(model.classes)
+    return f"{given} measurements of 2 visits in, {len(model.targets)} forecast and {told} classes out"
 
 
 def _compared(output: Any, spec: Mapping[str, Any], given: tuple[int, ...]) -> str:

@@ -15,6 +15,7 @@ import medai
 from medai import mrml
 from medai.cli import app
 from medai.errors import BundleError, InputError, JobCancelled
+from medai.mrml.volumes import fill_volume_node
 from medai.result import Plot, Table
 from medai.volume import Series, Volume
 
@@ -203,3 +204,19 @@ def test_the_command_says_what_is_wrong(a_forecaster, a_table, tmp_path):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 3
     assert "one visit only" in done.stderr
+
+
+def test_a_sequence_node_gives_its_forecast_in_the_same_scene(a_forecaster, dated_images):
+    scene = mrml.create_scene()
+    try:
+        sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "patient")
+        sequence.SetIndexName("date")
+        for frame in dated_images.frames:
+            node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", frame.name)
+            fill_volume_node(node, frame.array, frame.affine)
+            sequence.SetDataNodeAtValue(node, frame.date.isoformat())
+        nodes = medai.forecast(sequence, a_forecaster, values={TARGET: [3.5, 3.25]}, at="2025-06-01", in_process=True)
+        assert len(nodes.plots) == 1
+        assert any(table.GetName().endswith("forecast") for table in nodes.tables)
+    finally:
+        scene.Clear(0)
