@@ -27,6 +27,7 @@ from medai.training.data import DataList
 from medai.training.data.item import TRAINING, DataItem
 from medai.training.evaluation import Estimate, Evaluation, intervals
 from medai.training.evaluation.classification import binary_metrics
+from medai.training.framing import Frame
 from medai.training.parameters import TrainingParameters
 from medai.volume import Volume
 
@@ -112,7 +113,9 @@ def with_utility(
     with tempfile.TemporaryDirectory(prefix="medai-", ignore_cleanup_errors=True) as place:
         pipeline = loaded.get(root, device)
         made: list[DataItem] = []
+        same = dict(_BY_TASK[task])
         for sample in samples(pipeline, count, seed):
+            same |= {} if made else _seen_alike(sample)
             report(Progress("Making images to train with", len(made), count))
             made.append(_saved(sample, Path(place), learned))
         # As often as the synthetic ones, which outnumber them.
@@ -123,7 +126,7 @@ def with_utility(
             report(Progress(said, number - 1, len(arms), note=said))
             data = held.with_items([replace(item, split=TRAINING) for item in items])
             epochs = max(1, round(trials.epochs * count / len(items)))
-            chosen = {**_COMMON, **_BY_TASK[task], **(trials.parameters or {}), "epochs": epochs, "seed": seed}
+            chosen = {**_COMMON, **same, **(trials.parameters or {}), "epochs": epochs, "seed": seed}
             given = {"data": data, "task": task, "parameters": TrainingParameters.of(chosen), "device": device}
             job = Job("train", Path(place) / name, (), {**given, "validation": 0.0, "skip_bad": True})
             judged[name] = _judged(job, held, report, loaded, device)
@@ -133,6 +136,14 @@ def with_utility(
         settings={**found.summary.settings, "trained to compare": _words(task, trials, count, len(few), len(held))},
     )
     return replace(found, summary=summary)
+
+
+def _seen_alike(sample: Sample) -> dict[str, object]:
+    """Parameters with which every network sees real and synthetic images in the same size and at the same spacing."""
+    frame = Frame.of(sample.image)
+    planar = frame.size[2] == 1
+    patch = [max(8, edge // 8 * 8) for edge in frame.size[: 2 if planar else 3]]
+    return {"patch_size": patch} | ({} if planar else {"spacing": list(frame.spacing)})
 
 
 def _task(root: Path, learned: DataList, held: DataList) -> tuple[str, DataList, DataList]:

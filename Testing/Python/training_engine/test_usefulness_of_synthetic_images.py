@@ -116,6 +116,13 @@ def test_synthetic_pictures_of_classes_teach_a_classifier(bright_spots, tmp_path
         with_utility(an_evaluation, generator, lambda _: None, LoadedModels(), **chosen)
 
 
+def test_all_networks_see_images_as_the_generator_makes_them():
+    volume = Volume(np.zeros((33, 48, 40), np.float32), np.diag([1.0, 0.5, 2.0, 1.0]), "made")
+    assert utility._seen_alike(Sample(0, volume)) == {"patch_size": [40, 48, 32], "spacing": [1.0, 0.5, 2.0]}
+    picture = Volume(np.zeros((1, 64, 64), np.float32), np.diag([-1.0, -1.0, 1.0, 1.0]), "made")
+    assert utility._seen_alike(Sample(0, picture)) == {"patch_size": [64, 64]}
+
+
 def test_images_without_labels_cannot_be_trained_with(bright_balls, tmp_path, an_evaluation):
     data = read_data_list(bright_balls)
     plain = write_generator(tmp_path / "plain", labels=False)
