@@ -139,3 +139,25 @@ def test_a_backend_that_does_not_exist_is_told_apart(medai):
     done = medai("models", "prepare", "tiny", "--backend", "abacus")
     assert done.exit_code not in (0, 1)
     assert "auto, torch, openvino, onnxruntime" in done.stderr
+
+
+def test_compressing_without_data_says_what_they_are_for(medai):
+    done = medai("models", "compress", "tiny", "--method", "prune")
+    assert done.exit_code == 3
+    assert "no images to prune the model with" in done.stderr
+    assert "--data" in done.stderr
+
+
+def test_an_unknown_method_is_refused_with_those_that_are_known(medai, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    done = medai("models", "compress", "tiny", "--method", "squeeze", "--data", str(tmp_path))
+    assert done.exit_code == 3
+
+
+def test_an_export_is_checked_and_says_how_near_it_is(medai, tmp_path):
+    done = medai("models", "export", "tiny", "--to", "torchscript", "--output", str(tmp_path / "out"), "--json")
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert max(row["Largest relative error"] for row in record["exported"]) < 1e-3
+    assert (tmp_path / "out" / "export.json").is_file()

@@ -58,7 +58,10 @@ class Judged:
     @property
     def fall(self) -> float:
         """What was lost, as a share of what it was; below 0 when it is better."""
-        return (self.before.value - self.after.value) / abs(self.before.value) if self.before.value else _NAN
+        lost = self.before.value - self.after.value
+        if self.before.value:
+            return lost / abs(self.before.value)
+        return math.inf if lost > 0 else 0.0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from medai.bundles.quantized import in_float
 from medai.errors import InputError
 from medai.progress import Report
 from medai.tasks.life import Life
+from medai.training.class_order import in_order_of
 from medai.training.compression import networks, samples
 from medai.training.compression.compiled import tensors
 from medai.training.compression.losses import AgainstTeacher
@@ -69,6 +70,8 @@ def make(
         life.at("Quantising")
         quantize(root, in_float(pipeline.network), windows, life.tell)
         return
+    if description.task == "classify":
+        learned = in_order_of(learned, description)
     maps = label_maps(pipeline, learned, description) if description.task == "segment" else None
     found = list(
         samples.seen(

@@ -1,0 +1,160 @@
+"""Each method on a model of each task: what comes out runs, and was judged by the task's own score."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from PIL import Image
+
+import medai
+from medai.bundles import integrity
+from medai.bundles.pipeline import Pipeline
+from medai.errors import InputError
+from medai.training.compression import comparison
+from medai.training.data import read_data_list
+from medai.training.data.voxels import read_source
+from small_bundles import unet, write_bundle
+from small_classifiers import Classifier
+from small_restorers import autoencoder, denoiser
+
+DETECTOR = Path(__file__).parents[3] / "models" / "breast_us_lesion_detector"
+SCORES = {"classify": "auroc", "detect": "map@0.50", "denoise": "psnr_db", "encode": "psnr_db"}
+METHODS = ["quantize", "prune", "distill", "decompose"]
+
+
+def with_network(root: Path, network: dict[str, Any]) -> Path:
+    """The bundle with another network, of random weights."""
+    path = root / "configs" / "inference.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**content, "network_def": network}), encoding="utf-8")
+    torch.manual_seed(1)
+    made = ConfigParser({"network_def": network}).get_parsed_content("network_def")
+    torch.save(made.state_dict(), root / "models" / "model.pt")
+    integrity.write_pins(root)
+    return root
+
+
+def a_classifier(root: Path) -> Path:
+    resnet = {
+        "_target_": "ResNet",
+        "block": "basic",
+        "layers": [1, 1, 1, 1],
+        "block_inplanes": [4, 8, 8, 16],
+        "spatial_dims": 2,
+        "n_input_channels": 1,
+        "num_classes": 2,
+        "conv1_t_size": 3,
+    }
+    return with_network(Classifier(dimensions=2).write(root), resnet)
+
+
+def a_detector(root: Path) -> Path:
+    shutil.copytree(DETECTOR, root, ignore=shutil.ignore_patterns("docs", "runs", "*.pt", "SHA256SUMS"))
+    (root / "models").mkdir(exist_ok=True)
+    content = json.loads((root / "configs" / "inference.json").read_text(encoding="utf-8"))["network_def"]
+    extractor = {**content["feature_extractor"], "filters": [4, 8, 8], "out_channels": 8}
+    return with_network(root, {**content, "feature_extractor": extractor})
+
+
+def a_denoiser(root: Path) -> Path:
+    return with_network(write_bundle(root, denoiser()), {**unet(3, 1, 1), "channels": [8, 16]})
+
+
+def an_autoencoder(root: Path) -> Path:
+    return with_network(
+        write_bundle(root, autoencoder()), {**autoencoder().network, "channels": [8, 12, 6], "strides": [2, 2, 1]}
+    )
+
+
+MODELS = {"classify": a_classifier, "detect": a_detector, "denoise": a_denoiser, "encode": an_autoencoder}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """Bright and dark pictures in a folder for each."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(2)
+    for name, bright in (("normal", 40), ("lesion", 160)):
+        (folder / name).mkdir()
+        for number in range(6):
+            picture = np.clip(rng.normal(bright, 40, (32, 32)), 0, 255).astype(np.uint8)
+            Image.fromarray(picture).save(folder / name / f"{name}{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lesions(tmp_path_factory) -> Path:
+    """Pictures with a bright spot, and masks of it."""
+    folder = tmp_path_factory.mktemp("lesions")
+    rng = np.random.default_rng(3)
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    for number in range(6):
+        mask = np.zeros((64, 64), np.uint8)
+        row, column = rng.integers(8, 40, 2)
+        mask[row : row + 14, column : column + 14] = 255
+        picture = np.clip(rng.normal(60, 10, mask.shape) + 0.5 * mask, 0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(folder / "images" / f"p{number}.png")
+        Image.fromarray(mask).save(folder / "labels" / f"p{number}.png")
+    return folder
+
+
+@pytest.fixture
+def data(request, some_cases, pictures, lesions) -> Any:
+    places = {"classify": pictures, "denoise": some_cases, "encode": some_cases}
+    return lambda task: read_data_list(lesions, "boxes") if task == "detect" else places[task]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("task", MODELS)
+def test_a_model_of_each_task_by_each_method(task, method, data, tmp_path, monkeypatch):
+    if method == "quantize":
+        pytest.importorskip("nncf")
+    cost = comparison.Cost(1, 1, 1, 1.0, 1.0)
+    monkeypatch.setattr(comparison, "costs", lambda *_: (cost, cost, float("nan")))
+    root = MODELS[task](tmp_path / "models" / "small")
+
+    def compress() -> Any:
+        return medai.compress_model(
+            root,
+            method,
+            data(task),
+            energy=0.6,
+            parameters={"epochs": 1, "batch_size": 2, "patches": 1},
+            in_process=True,
+        )
+
+    if (task, method) == ("encode", "quantize"):
+        with pytest.raises(InputError, match="halves"):
+            compress()
+        return
+    result = compress()
+    assert SCORES[task] in result.table.columns["Quantity"]
+    (made,) = [path for path in root.parent.iterdir() if path != root]
+    before, after = Pipeline(root, "cpu"), Pipeline(made, "cpu")
+    image = read_source(read_data_list(data(task) if task != "detect" else data(task).root)[0].files["image"][0])
+    found = [pipeline.infer(pipeline.preprocess((image,)))["pred"] for pipeline in (before, after)]
+    if isinstance(found[0], torch.Tensor):
+        assert found[0].shape == found[1].shape
+        assert bool(torch.isfinite(found[1]).all())
+    else:
+        assert set(found[0]) == set(found[1])
+
+
+def test_the_code_of_a_pruned_autoencoder_is_as_long_as_before(some_cases, tmp_path, monkeypatch):
+    cost = comparison.Cost(1, 1, 1, 1.0, 1.0)
+    monkeypatch.setattr(comparison, "costs", lambda *_: (cost, cost, float("nan")))
+    root = an_autoencoder(tmp_path / "coder")
+    medai.compress_model(
+        root, "decompose", some_cases, energy=0.5, parameters={"epochs": 1, "patches": 1}, in_process=True
+    )
+    image = read_source(read_data_list(some_cases)[0].files["image"][0])
+    before, after = (medai.encode(image, place, in_process=True).table for place in (root, tmp_path / "coder_lowrank"))
+    assert list(before.columns) == list(after.columns)
