@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -275,3 +276,15 @@ def test_what_is_no_list_is_refused_in_words(tmp_path):
 def test_an_option_of_another_kind_is_refused_with_those_there_are(a_stack):
     with pytest.raises(InputError, match="label_names"):
         read_data_list(a_stack, separator="|")
+
+
+def test_a_list_named_from_where_one_stands_can_be_read_from_elsewhere(tmp_path, monkeypatch):
+    """The worker process has a working folder of its own."""
+    (tmp_path / "here").mkdir()
+    entries = [{"image": "a.nii.gz", "label": 0}, {"image": "b.nii.gz", "label": 1}]
+    (tmp_path / "here" / "list.json").write_text(json.dumps({"training": entries}), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    plain = read_data_list(Path("here/list.json"))
+    moved = read_data_list(Path("here/list.json"), base_dir=Path("there"))
+    assert plain[0].files["image"] == (tmp_path / "here" / "a.nii.gz",)
+    assert moved[1].files["image"] == (tmp_path / "there" / "b.nii.gz",)
