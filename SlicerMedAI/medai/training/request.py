@@ -73,6 +73,14 @@ class TrainingRequest(TaskParameters):
         one_of("task", self.task, TASKS)
         if self.synthetic:
             self._checked("synthetic", names("synthetic", self.synthetic, "text such as 'my_generator:200:benign'"))
+        for name in ("skip_bad", "overwrite", "finish"):
+            self._checked(name, yes_or_no(name, getattr(self, name)))
+        for name in ("positive", "modality", "licence", "data_licence"):
+            if not isinstance(getattr(self, name), str):
+                raise wrong(name, getattr(self, name), "It is text")
+        share = self.validation
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share < 1:
+            raise wrong("validation", share, "It is a share of the cases, from 0 to less than 1, such as 0.2")
         if self.finish and self.overwrite:
             raise wrong("finish", self.finish, "What is finished cannot begin anew")
         given = self.sensitivity

@@ -79,6 +79,14 @@ def test_parameters_of_another_kind_are_refused_in_words(bright_balls, tmp_path)
         prepare_training(bright_balls, "segment", tmp_path / "model", parameters=5)
 
 
+@pytest.mark.parametrize(
+    "choice", [{"validation": "x"}, {"validation": 1}, {"overwrite": "no"}, {"licence": None}, {"modality": 5}]
+)
+def test_choices_of_another_kind_are_refused_before_anything_begins(bright_balls, tmp_path, choice):
+    with pytest.raises(InputError, match=f"cannot be used for '{next(iter(choice))}'"):
+        prepare_training(bright_balls, "segment", tmp_path / "model", **choice)
+
+
 def test_a_finder_is_judged_by_the_names_of_classes_not_by_their_numbers(a_finder, a_table, tmp_path):
     scores, _ = medai.evaluate(a_finder, a_table, tmp_path / "report", in_process=True, device="cpu").items
     found = dict(zip(scores.columns["Metric"], scores.columns["Value"], strict=True))
