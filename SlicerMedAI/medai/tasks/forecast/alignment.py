@@ -52,7 +52,7 @@ class Aligned:
         columns: dict[str, tuple[object, ...]] = {
             "Visit": tuple(frame.name for frame in self.series.frames),
             "Date": tuple(frame.date.isoformat() if frame.date else "" for frame in self.series.frames),
-            "Days": self.series.days or self.series.index,
+            "Days": self.series.days or (None,) * len(self.motions),
             "Rotation (deg)": tuple(round(motion.rotation_deg, 3) for motion in self.motions),
             "Translation (mm)": tuple(round(motion.translation_mm, 3) for motion in self.motions),
             "Mean displacement (mm)": tuple(round(motion.displacement_mm, 3) for motion in self.motions),
