@@ -9,6 +9,7 @@ from benchmarks.followup_bench import Patient, agreement
 from medai.tasks.forecast.change import change
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("name", "kind"), [("patient01", "new"), ("patient12", "shrunk")])
 def test_real_visits_are_aligned_and_their_largest_change_found(ms_followup, name, kind):
     patient = Patient.of(ms_followup / name)
