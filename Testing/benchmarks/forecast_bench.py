@@ -123,10 +123,13 @@ def _tell_groups(cases: list, rows: list, data: DataList) -> None:
         for title, given in (("network", ours), ("logistic regression", theirs)):
             found = intervals(_told, [truth, given], None)
             print(f"  {title:20}", *(f"{k} {v.value:.3f} ({v.low:.3f} to {v.high:.3f})" for k, v in found.items()))
-        gain = intervals(
-            lambda y, a, b: {k: _told(y, a)[k] - _told(y, b)[k] for k in _told(y, a)}, [truth, ours, theirs]
-        )
+        gain = intervals(_difference, [truth, ours, theirs], None)
         print(f"  {'difference':20}", *(f"{k} {v.value:+.3f} ({v.low:+.3f} to {v.high:+.3f})" for k, v in gain.items()))
+
+
+def _difference(truth: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+    one, other = _told(truth, ours), _told(truth, theirs)
+    return {name: one[name] - other[name] for name in one}
 
 
 def _is_last(cases: list):

@@ -153,7 +153,7 @@ def _classes(
         )
         for case in cases
     ]
-    note = f"Classes are those of {len(judged)} subjects, told after all but the visits that came later."
+    note = f"Classes are those of {len(judged)} subjects, told after the last of their visits."
     return classification_findings(judged, list(classes), options), (note,)
 
 
