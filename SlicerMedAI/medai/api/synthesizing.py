@@ -107,8 +107,9 @@ def synthesize(
 
     Examples
     --------
+    >>> from medai import files
     >>> for result in medai.synthesize("hippocampus_mr_gan", 1000, seed=1):    # doctest: +SKIP
-    ...     medai.files.write(result, f"{result.volume.name}.nrrd")
+    ...     files.write(result.volume, f"{result.volume.name}.nrrd", provenance=result.provenance)
     >>> result = next(medai.synthesize("breast_us_gan", condition="benign"))   # doctest: +SKIP
     """
     chosen = {"seed": seed, "first": first, "condition": condition, "walk": walk, **parameters}

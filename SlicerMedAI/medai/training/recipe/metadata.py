@@ -39,6 +39,7 @@ def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
     names = list(plan.classes.values())
     named = f" of {', '.join(names)}" if names and len(names) <= 8 else ""
     kind = "picture" if plan.dimensions == 2 else "volume"
+    made = _made(plan, kind, names)
     title = plan.name.replace("_", " ").capitalize()
     own: Config = {"title": title, "task": plan.task, "modality": plan.modality}
     if plan.maps:
@@ -70,8 +71,10 @@ def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
         **{key: _version(package) for key, package in _PACKAGES.items()},
         "required_packages_version": {"pytorch-ignite": _version("pytorch-ignite")},
         "name": title,
-        "task": f"{_VERBS[plan.task]}{named}",
-        "description": f"A {plan.parameters.network} for the {_VERBS[plan.task].lower()}{named} in a {kind}.",
+        "task": f"{_VERBS[plan.task]} of {made}" if made else f"{_VERBS[plan.task]}{named}",
+        "description": f"It makes {made} out of random numbers. None shows a patient."
+        if made
+        else f"A {plan.parameters.network} for the {_VERBS[plan.task].lower()}{named} in a {kind}.",
         "authors": "Trained with medai",
         "copyright": "See LICENSE",
         "license": licence,
@@ -83,6 +86,15 @@ def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
         "network_data_format": formats,
         "medai": own,
     }
+
+
+def _made(plan: Plan, kind: str, names: list[str]) -> str:
+    """What a generator makes; nothing for another model."""
+    if not plan.synthesizes:
+        return ""
+    shown = f"{plan.modality} {kind}s".strip()
+    listed = ", ".join(names[:8])
+    return f"{shown} with labels of {listed}" if plan.maps else f"{shown} of {listed}" if listed else shown
 
 
 def _inputs(plan: Plan) -> Config:
