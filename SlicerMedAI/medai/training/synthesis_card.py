@@ -112,7 +112,7 @@ def _scores(summary: Summary | None) -> str:
         return "Not judged yet: `medai evaluate` tells how its images compare with real ones."
     return (
         "Its images beside those that it learned from and those that were held back, all on its own grid. `fid_real` "
-        "and `ms_ssim_real` are what real images reach among each other; a generator is the better the nearer it comes to "
-        "them. A `nearest_ratio` far below 1, or `copies` above 0, would mean that it repeats training cases; an "
+        "and `ms_ssim_real` are what real images reach among each other; a generator is the better the nearer it comes "
+        "to them. A `nearest_ratio` far below 1, or `copies` above 0, would mean that it repeats training cases; an "
         f"`auroc_synthetic` of 0.5 that nothing tells its images from real ones.\n\n{scores_table(summary)}"
     )
