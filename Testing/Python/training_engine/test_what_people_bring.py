@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from ignite.engine import Engine
 
 import medai
 from medai.api import prepare_training
 from medai.bundles.description import describe
-from medai.errors import InputError, ReadError
+from medai.errors import InputError, JobError, ReadError
 from medai.training import folder
 from medai.training.class_order import in_order_of, names_in
 from medai.training.components.checkpoint import Checkpoint
@@ -191,3 +192,14 @@ def test_a_checkpoint_of_a_few_bytes_is_told(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"junk")
     with pytest.raises(ReadError, match="cannot go on"):
         Checkpoint(str(tmp_path / "checkpoint.pt"), {}).resume(Engine(lambda *_: None))
+
+
+def test_a_training_that_goes_astray_ends_and_keeps_what_was_saved(tmp_path):
+    network, engine = torch.nn.Linear(1, 1), Engine(lambda *_: None)
+    checkpoint = Checkpoint(str(tmp_path / "checkpoint.pt"), {"network": network})
+    checkpoint(engine)
+    before = checkpoint.path.read_bytes()
+    torch.nn.init.constant_(network.weight, float("nan"))
+    with pytest.raises(JobError, match="went astray"):
+        checkpoint(engine)
+    assert checkpoint.path.read_bytes() == before

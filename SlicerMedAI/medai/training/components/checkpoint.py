@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from medai.errors import ReadError
+from medai.errors import JobError, ReadError
 from medai.training.components.distributed import is_first
 from medai.training.components.files import replace_file
 from medai.training.components.validation import Validation
@@ -36,6 +36,14 @@ class Checkpoint:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
+        """Save everything; a JobError, when the weights are no numbers any more: what is saved stays."""
+        networks = [part for part in self.parts.values() if isinstance(part, torch.nn.Module)]
+        if not all(bool(torch.isfinite(weights).all()) for network in networks for weights in network.parameters()):
+            raise JobError(
+                f"The training went astray in epoch {engine.state.epoch}.",
+                "Its steps were so large that the weights of the network are no numbers any more.",
+                "Begin anew (--overwrite) with a lower learning_rate or a gradient_clip; or keep what was best (--finish).",
+            )
         if is_first():
             state: dict[str, Any] = {name: part.state_dict() for name, part in self._all(engine).items()}
             state["epoch"], state["iteration"] = engine.state.epoch, engine.state.iteration
