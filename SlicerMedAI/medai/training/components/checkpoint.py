@@ -33,17 +33,28 @@ class Checkpoint:
 
     def attach(self, engine: Engine) -> None:
         """Called by MONAI's engines."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.check)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
-        """Save everything; a JobError, when the weights are no numbers any more: what is saved stays."""
+    def check(self, engine: Engine) -> None:
+        """After an epoch's last step, before anything is judged or saved: whether the weights still are numbers.
+
+        Raises
+        ------
+        JobError
+            When they are not; what was saved stays.
+        """
+        if engine.state.iteration % (engine.state.epoch_length or 1):
+            return
         networks = [part for part in self.parts.values() if isinstance(part, torch.nn.Module)]
         if not all(bool(torch.isfinite(weights).all()) for network in networks for weights in network.parameters()):
             raise JobError(
                 f"The training went astray in epoch {engine.state.epoch}.",
                 "Its steps were so large that the weights of the network are no numbers any more.",
-                "Begin anew (--overwrite) with a lower learning_rate or a gradient_clip; or keep what was best (--finish).",
+                "Begin anew (--overwrite) with a lower learning_rate or a gradient_clip; or keep the best (--finish).",
             )
+
+    def __call__(self, engine: Engine) -> None:
         if is_first():
             state: dict[str, Any] = {name: part.state_dict() for name, part in self._all(engine).items()}
             state["epoch"], state["iteration"] = engine.state.epoch, engine.state.iteration

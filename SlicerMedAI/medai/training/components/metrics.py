@@ -61,7 +61,9 @@ class MeanAUROC(Metric):  # type: ignore[misc]
 
 
 def _area(truth: Floats, score: Floats) -> float:
-    return float("nan") if np.isnan(truth).all() else float(binary_metrics(truth, score)["auroc"])
+    if np.isnan(truth).all() or not np.isfinite(score).all():  # weights may go astray for an epoch, and come back
+        return float("nan")
+    return float(binary_metrics(truth, score)["auroc"])
 
 
 def _numbers(value: Any) -> Floats:
