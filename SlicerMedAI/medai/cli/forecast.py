@@ -21,8 +21,8 @@ _HELP = """Forecast what will be measured of a patient, from two or more earlier
 
 INPUT is a table (.csv, .tsv) with a row per visit of one or several subjects; or a folder of dated studies; or one
 image file per visit. The output folder gets forecast.csv and, as far as there are, progression.csv (classes with
-probabilities), a plot of each subject (with matplotlib), how far the patient had moved between images, and what has
-changed.
+probabilities), measured.csv (what it was made of), a plot of each subject (with matplotlib), how far the patient had
+moved between images, and what has changed.
 """
 
 

@@ -41,6 +41,7 @@ def test_a_table_gives_a_forecast_with_its_interval_a_class_and_a_plot(a_forecas
     assert value(result, "Low (90 %)") < value(result) < value(result, "High (90 %)")
     assert result.table.columns["Date"] == ("2026-01-01",)
     assert result.table.columns["Last measured"] == ("2024-07-01",)
+    assert item(result, "measured").columns["Score"] == (28.0, "", 25.0)
     progression = item(result, "progression")
     likely = dict(zip(progression.columns["Class"], progression.columns["Probability"], strict=True))
     assert likely["fast"] > 0.8
@@ -152,6 +153,8 @@ def test_images_with_typed_values_are_forecast(a_forecaster, dated_images):
 def test_what_has_changed_comes_on_request(a_forecaster, dated_images):
     result = ask(dated_images, a_forecaster, values={TARGET: [3.5, 3.25]}, change=True)
     assert any(isinstance(one, Volume) for one in result.items)
+    names = [one.name for one in result.items]
+    assert len(set(names)) == len(names)
 
 
 def test_values_that_do_not_fit_the_images_are_refused(a_forecaster, dated_images):

@@ -20,7 +20,7 @@ from medai.tasks.forecast.choice import check_choice
 from medai.tasks.forecast.course import LEAST_VISITS, YEAR, Course, Visit
 from medai.tasks.forecast.model import ForecastModel
 from medai.tasks.forecast.parameters import ForecastParameters
-from medai.tasks.forecast.tables import Told, class_table, forecast_plot, forecast_table
+from medai.tasks.forecast.tables import Told, class_table, forecast_plot, forecast_table, measured_table
 from medai.tasks.life import Life
 from medai.volume import Series
 
@@ -43,8 +43,9 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     Returns
     -------
     Result
-        A `Table` "forecast", a `Table` "progression" of a model that tells classes apart, a `Plot` per subject and
-        target; of a series of images also how far the patient had moved, and on request what has changed.
+        A `Table` "forecast", a `Table` "progression" of a model that tells classes apart, a `Table` "measured" of what
+        it was made of, a `Plot` per subject and target; of a series of images also how far the patient had moved, and
+        on request what has changed.
 
     Raises
     ------
@@ -67,7 +68,8 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
         series, more = _together(job.inputs, parameters, life, needed=model.images)
         courses = (_course(job.inputs, series, _measured(job.inputs, model, parameters, life, loaded)),)
         if parameters.change:
-            more = (*more, *_changed(job.inputs, life))
+            known = {item.name for item in more}
+            more = (*more, *(item for item in _changed(job.inputs, life) if item.name not in known))
     else:
         for course in courses:
             _check_count(course.subject, len(course))
@@ -85,6 +87,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     items: list[Item] = [forecast_table(told, model.targets, parameters.confidence)]
     if model.classes:
         items.append(class_table(told, model.classes))
+    items.append(measured_table(told, model.measurements))
     for one in told[:_MOST_PLOTS]:
         plots = (forecast_plot(one, n, name, parameters.confidence) for n, name in enumerate(model.targets))
         items += plots

@@ -87,6 +87,17 @@ def class_table(told: Sequence[Told], classes: Sequence[str]) -> Table:
     return Table({title: tuple(row[n] for row in rows) for n, title in enumerate(titles)}, "progression")
 
 
+def measured_table(told: Sequence[Told], measurements: Sequence[str]) -> Table:
+    """A row per subject and visit: what the forecast was made of; a cell is empty where nothing was measured."""
+    rows: list[tuple[object, ...]] = []
+    for one in told:
+        for visit, values in zip(one.course.visits, one.course.values(measurements), strict=True):
+            cells = ("" if np.isnan(value) else float(value) for value in values)
+            rows.append((one.course.subject, one.course.spoken(visit.day), *cells))
+    titles = ("Subject", "Date", *measurements)
+    return Table({title: tuple(row[n] for row in rows) for n, title in enumerate(titles)}, "measured")
+
+
 def forecast_plot(one: Told, place: int, target: str, confidence: float) -> Plot:
     """What was measured as points, and the forecast as a line in its band, over time."""
     course = one.course
