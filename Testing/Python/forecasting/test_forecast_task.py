@@ -195,11 +195,8 @@ def test_the_command_writes_tables_and_a_plot(a_forecaster, a_table, tmp_path):
     assert done.exit_code == 0, done.output
     record = json.loads(done.stdout.strip().splitlines()[-1])
     assert record["forecast"][0]["Date"] == "2026-01-01"
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "forecast.csv",
-        "progression.csv",
-        "A__Volume__mL_.png",
-    }
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"forecast.csv", "progression.csv", "measured.csv", "A__Volume__mL_.png"}
 
 
 def test_the_command_says_what_is_wrong(a_forecaster, a_table, tmp_path):

@@ -152,7 +152,7 @@ def _velocity(mask: NDArray[np.bool_], spacing: tuple[float, float, float]) -> F
     squared = sum(wave**2 for wave in grids)
     squared[0, 0, 0] = 1.0
     inside = tuple(slice(_MARGIN, -_MARGIN) for _ in range(3))
-    along = [np.fft.irfftn(-1j * wave / squared * source, s=wide.shape)[inside] for wave in grids]
+    along = [np.fft.irfftn(-1j * wave / squared * source, s=wide.shape, axes=(0, 1, 2))[inside] for wave in grids]
     return np.stack(along[::-1], axis=-1)
 
 
