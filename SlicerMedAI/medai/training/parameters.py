@@ -105,9 +105,8 @@ class TrainingParameters:
         Of an autoencoder: numbers of its code for each cell of voxels that its halvings make one of. Of a generator:
         random numbers that an image is made of. 0 takes what suits the task.
     patch_size : tuple of int, or None
-        Voxels along each axis that the network sees at once; the windows of the trained model are as large. For
-        classification, the size every image is brought to; for synthesis, that every image is made with. None takes it
-        from the data.
+        Voxels along each axis that the network sees at once; the windows of the trained model are as large. The size
+        that every image to classify is brought to, and synthetic ones have. None takes it from the data.
     spacing : tuple of float, or None
         mm along each axis that volumes are resampled to; None takes the median of the data. Not for 2D pictures.
     normalization : str
@@ -142,10 +141,9 @@ class TrainingParameters:
     loss : str
         One of `LOSSES`; ``"auto"`` is Dice with cross entropy, cross entropy, or L1, after the task. ``"rms"`` is
         the root of each patch's mean squared error, with which weak noise weighs as much as strong. ``"hinge"`` and
-        ``"least_squares"`` are a generator's and its discriminator's, see `medai.training.components.adversarial`.
+        ``"least_squares"`` are a generator's, see `medai.training.components.adversarial`.
     adversarial : float
-        Of a translation: weight of the discriminator's opinion beside the difference to the target, which has 1; 0 for
-        no discriminator's say.
+        Of a translation: weight of the discriminator's opinion beside the difference to the target, which has 1.
     ignore_label : int or None
         Of a segmentation: the value of voxels of which nobody knows what they are. They count neither in the loss nor
         in a score.
@@ -395,8 +393,8 @@ def _names(name: str, value: object, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _class_weights(value: object) -> str | tuple[float, ...]:
-    if isinstance(value, str) and value in ("none", "balanced"):
-        return value
+    if value in ("none", "balanced"):
+        return str(value)
     if not isinstance(value, (list, tuple)) or not value:
         raise wrong("class_weights", value, "It is 'none', 'balanced', or a list with a weight for every class")
     return tuple(_in_range("class_weights", one, (0, 1e6), whole=False) for one in value)

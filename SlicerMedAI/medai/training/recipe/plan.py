@@ -18,6 +18,7 @@ from medai.training.parameters import TrainingParameters
 from medai.training.recipe.anchors import anchor_shapes, fitting_stem
 from medai.training.recipe.chosen_steps import check_steps
 from medai.training.recipe.guidance import check_guidance
+from medai.training.recipe.learning import how_to_learn
 from medai.training.recipe.made_images import Scene, scene_of
 from medai.training.recipe.networks import FITTING, default_network, smallest_edge, stride_of
 from medai.training.recipe.target import Target, check_target, target_of
@@ -39,8 +40,6 @@ _AUGMENTATION = {
     "synthesize": (),
     "translate": ("flip", "affine", "intensity"),
 }
-_CODE_LENGTH = 64
-_AVERAGING = 0.005
 
 
 @dataclass(frozen=True)
@@ -298,39 +297,9 @@ def _decided(
         normalization=norm,
         noise_model=noise,
         augmentation=augmentation,
-        loss=_loss(given.loss, task),
         cache=cache,
-        learning_rate=given.learning_rate or (0.0004 if task == "synthesize" else 0.001),
-        schedule=_schedule(given.schedule, task),
-        code=given.code or (_CODE_LENGTH if task == "synthesize" else 0),
-        ema=given.ema or (_AVERAGING if task == "synthesize" else 0.0),
+        **how_to_learn(given, task),
     )
-
-
-def _schedule(schedule: str, task: str) -> str:
-    usual = "constant" if task == "synthesize" else "one_cycle"
-    return usual if schedule == "auto" else schedule
-
-
-def _loss(loss: str, task: str) -> str:
-    fitting = {
-        "segment": ("dice_ce", "dice", "cross_entropy", "focal"),
-        "classify": ("cross_entropy", "focal"),
-        "detect": ("focal", "cross_entropy"),
-        "denoise": ("l1", "mse", "ssim", "rms"),
-        "encode": ("l1", "mse", "ssim", "rms"),
-        "synthesize": ("hinge", "least_squares"),
-        "translate": ("l1", "mse", "ssim"),
-    }[task]
-    if loss == "auto":
-        return fitting[0]
-    if loss not in fitting:
-        raise InputError(
-            f"'{loss}' cannot be used for 'loss'.",
-            f"A training for '{task}' cannot be judged by it.",
-            f"Use one of: {', '.join(fitting)}.",
-        )
-    return loss
 
 
 def _patch(
