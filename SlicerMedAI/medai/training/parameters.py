@@ -180,8 +180,7 @@ class TrainingParameters:
     validate_every : int
         Epochs from one validation to the next.
     ema : float
-        Momentum of the exponential moving average of the weights, which then is validated and kept; 0 for none. A
-        generator always has one: 0 takes 0.005.
+        Momentum of the moving average of the weights that is validated and kept; 0 for none, of a generator for 0.005.
     amp : bool
         Mixed precision on a GPU.
     bf16 : bool
