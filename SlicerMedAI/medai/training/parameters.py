@@ -186,17 +186,14 @@ class TrainingParameters:
     bf16 : bool
         Mixed precision on a processor that computes in bfloat16; elsewhere it changes nothing. About twice as fast, but
         not to the last digit the same on every computer.
-    measurements : tuple of str
-        Of a forecaster: columns that it learns from; none takes all that hold numbers that differ.
-    targets : tuple of str
-        Of a forecaster: columns that it forecasts; may be left out where there is one measurement alone.
+    measurements, targets : tuple of str
+        Of a forecaster: columns that it learns from (all that hold numbers that differ), and those that it forecasts.
     members : int
         Of a forecaster: networks that it is made of; where they disagree it is less sure.
     missing : float
         Of a forecaster: chance of each visit, and of each measurement of a visit, to be left out while it learns.
     measured_by : str
-        Of a forecaster: name of the model that segments, whose volumes (mL) are what was measured where a series of
-        images comes without.
+        Of a forecaster: name of the model whose segments' volumes (mL) stand for values that images come without.
     seed : int
     workers : int
         Processes that prepare cases; their number does not change the result.
