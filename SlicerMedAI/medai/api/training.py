@@ -132,6 +132,7 @@ def prepare_training(
     from medai.tasks.parameters import wrong
     from medai.training.parameters import TrainingParameters
     from medai.training.request import TrainingRequest
+    from medai.training.synthetic import Synthesis
 
     if parameters is None or isinstance(parameters, Mapping):
         chosen = TrainingParameters.of(parameters or {})
@@ -143,7 +144,11 @@ def prepare_training(
         raise wrong("parameters", parameters, "They are TrainingParameters, names with values, or a YAML file")
     chosen = replace(chosen, denoiser=library.located(chosen.denoiser), start_from=library.located(chosen.start_from))
     given = {"data": listed(data), "task": task, "parameters": chosen, **choices}
-    TrainingRequest.of(given)
+    checked = TrainingRequest.of(given)
+    if checked.synthetic:
+        given["synthetic"] = tuple(
+            str(replace(some, bundle=library.located(some.bundle))) for some in map(Synthesis.of, checked.synthetic)
+        )
     return Job("train", Path(output).expanduser().absolute(), (), given)
 
 

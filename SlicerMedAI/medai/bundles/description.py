@@ -234,6 +234,11 @@ class Description:
 
     def _geometry_warnings(self, volume: Volume) -> list[str]:
         found = []
+        if self.dimensions == 3 and min(volume.shape) == 1:
+            found.append(
+                f"This model was made for volumes, but '{volume.name}' is a single slice. Results are likely to be "
+                "wrong."
+            )
         # One slice has no third direction to compare.
         axes = [n for n in range(3) if volume.shape[::-1][n] > 1]
         spacing = [volume.spacing[n] for n in axes]

@@ -64,6 +64,9 @@ class Synthesis:
             )
         return Synthesis(found["bundle"], int(found["count"]), found["label"] or "")
 
+    def __str__(self) -> str:
+        return ":".join(filter(None, (self.bundle, str(self.count), self.label)))
+
 
 def with_synthetic(data: DataList, wanted: Sequence[Synthesis], root: Path, report: DataReport, task: str) -> DataList:
     """The same cases, and as training cases those that are yet to be made.

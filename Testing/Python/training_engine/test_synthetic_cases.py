@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import medai
+from medai.api import prepare_training
 from medai.errors import InputError, MedAIError
 from medai.training import folder
 from medai.training.data import assign_folds, read_data_list, split
@@ -213,3 +214,9 @@ def test_data_of_two_sources_are_one_training(train, bright_spots, tmp_path):
     train([bright_spots, second], "classify", parameters={"epochs": 1, "batch_size": 4})
     data = read_data_list(tmp_path / "model" / folder.DATALIST)
     assert len(data.part("training")) == 44 + 8
+
+
+def test_a_generator_is_found_from_where_the_person_is(bright_spots, a_generator, tmp_path, monkeypatch):
+    monkeypatch.chdir(a_generator.parent)
+    job = prepare_training(bright_spots, "classify", tmp_path / "m", synthetic=[f"./{a_generator.name}:3:spot"])
+    assert job.parameters["synthetic"] == (f"{a_generator.resolve()}:3:spot",)

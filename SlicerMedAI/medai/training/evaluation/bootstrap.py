@@ -178,6 +178,10 @@ def _bounds(
     if left_out is not None:
         levels = _corrected(levels, value, defined, left_out[np.isfinite(left_out)])
     low, high = np.quantile(defined, levels)
+    if low == high:
+        # Eight of eight right say little of the ninth, however often the same eight are drawn.
+        nothing = Undefined("all cases say the same, so drawing them again tells nothing")
+        return nothing, nothing
     return float(low), float(high)
 
 
