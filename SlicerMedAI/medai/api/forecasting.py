@@ -123,7 +123,14 @@ def prepare_forecast(
             raise InputError(
                 "Values and dates cannot be given twice.", "The table has its own.", "Leave 'values' and 'dates' out."
             )
-        given["courses"] = courses_of(series)
+        if given.pop("change", False):
+            raise InputError(
+                "What has changed cannot be shown of a table.",
+                "It is told by comparing two images.",
+                "Leave 'change' out, or give the images of the visits.",
+            )
+        known = _titles(configs.metadata(bundle).get("medai"))
+        given["courses"] = courses_of(series, known)
     else:
         inputs = visits_of(series, dates=dates)
         own = configs.metadata(bundle).get("medai")
@@ -142,15 +149,27 @@ def is_table(series: Any) -> bool:
     return isinstance(series, (str, os.PathLike)) and Path(series).suffix.lower() in _TABLES
 
 
-def courses_of(table: Any) -> tuple[Course, ...]:
+def _titles(own: object) -> tuple[str, ...]:
+    listed = own.get("measurements") if isinstance(own, dict) else None
+    return tuple(str(one) for one in listed) if isinstance(listed, list) else ()
+
+
+def courses_of(table: Any, known: Sequence[str] = ()) -> tuple[Course, ...]:
     """Visits of the subjects of a table.
+
+    Parameters
+    ----------
+    table : path or table node
+    known : sequence of str
+        Titles of the measurements that a model knows; all that are there, unless given.
 
     Raises
     ------
     InputError
-        When it cannot be read as such, or nothing was measured in it.
+        When it cannot be read as such, or nothing was measured in it that is known and a number.
     """
     from medai.training.data.courses import courses, measured
+    from medai.training.data.csv_table import is_number
     from medai.training.data.longitudinal import read_longitudinal, visits_of_rows
 
     if is_node(table):
@@ -159,8 +178,24 @@ def courses_of(table: Any) -> tuple[Course, ...]:
         data = visits_of_rows(mrml.rows_from_node(table), Path(), table.GetName() or "visits")
     else:
         data = read_longitudinal(Path(table).expanduser())
-    if not measured(data):
+    numbers = measured(data)
+    for name in known:
+        words = [cell for item in data if isinstance(cell := item.values.get(name), str)]
+        if words:  # a single one makes text of the whole column
+            raise InputError(
+                f"The column '{name}' of '{data.name}' holds text.",
+                f"'{next((cell for cell in words if not is_number(cell)), words[0])}' is no number.",
+                "Write numbers with a decimal point and without other separators; leave empty what is not known.",
+            )
+    if not numbers:
         raise InputError(
             f"'{data.name}' holds no measurements.", "None of its columns holds numbers.", "Choose another table."
         )
-    return courses(data)
+    found = courses(data)
+    if known and not {*known} & {*numbers} and not any(course.has_images for course in found):
+        raise InputError(
+            f"'{data.name}' holds nothing that the model can make a forecast of.",
+            f"The model knows {', '.join(known)}; the columns with numbers are {', '.join(numbers[:20])}.",
+            "Call the columns what the model calls them, or choose another model.",
+        )
+    return found

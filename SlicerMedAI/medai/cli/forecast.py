@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +19,12 @@ from medai.errors import InputError, WriteError
 from medai.result import Labelmap, Plot, Result, Table
 from medai.volume import Volume
 
+_LONGEST = 60  # letters, of up to four bytes; file systems hold names of 255 bytes
+
 _HELP = """Forecast what will be measured of a patient, from two or more earlier visits.
 
-INPUT is a table (.csv, .tsv) with a row per visit of one or several subjects; or a folder of dated studies; or one
+INPUT is a table (.csv, .tsv) with a row per visit of one or several subjects (columns 'Subject ID', 'Date' as
+2024-03-31 or 'MR Delay' in days, and what was measured, as the model calls it); or a folder of dated studies; or one
 image file per visit. The output folder gets forecast.csv and, as far as there are, progression.csv (classes with
 probabilities), measured.csv (what it was made of), a plot of each subject (with matplotlib), how far the patient had
 moved between images, and what has changed.
@@ -106,6 +111,7 @@ def _write(result: Result, target: Path) -> list[Path]:
 
     from medai.files import write
     from medai.files.plots import write_png
+    from medai.files.writing import write_together
 
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -114,17 +120,26 @@ def _write(result: Result, target: Path) -> list[Path]:
             f"'{target}' cannot be made.", f"The computer reports: {error.strerror or error}.", "Choose another folder."
         ) from error
     files: list[Path] = []
+    taken: set[str] = set()
     for item in result.items:
-        stem = "".join(letter if letter.isalnum() else "_" for letter in getattr(item, "name", "result"))
+        stem = _stem(getattr(item, "name", "result"), taken)
         if isinstance(item, Plot):
             if find_spec("matplotlib") is not None:
-                write_png(target / f"{stem}.png", item)
-                files.append(target / f"{stem}.png")
+                place = target / f"{stem}.png"
+                files += write_together(place, {place: partial(write_png, plot=item)})
             continue
         ending = {Table: ".csv", Labelmap: ".seg.nrrd", Volume: ".nii.gz"}.get(type(item))
         if ending is not None:
             files += write(item, target / f"{stem}{ending}", provenance=result.provenance)
     return files
+
+
+def _stem(name: str, taken: set[str]) -> str:
+    """A file's name that every file system can hold, and no other item has."""
+    plain = "".join(letter if letter.isalnum() else "_" for letter in name)[:_LONGEST]
+    stem = next(one for n in count(1) if (one := plain if n == 1 else f"{plain}_{n}").casefold() not in taken)
+    taken.add(stem.casefold())
+    return stem
 
 
 def _print(result: Result, target: Path) -> None:

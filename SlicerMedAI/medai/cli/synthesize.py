@@ -66,7 +66,7 @@ def command(
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(Path(model).name, "Starting")
             for done, number in enumerate(range(first, first + count)):
-                name = f"synthetic_{Path(model).name}_{'walk' if walk else f'seed{seed}'}_{number:04d}"
+                name = f"{_stem(model, seed, condition, walk)}_{number:04d}"
                 image = target / (name if file_format is SyntheticFormat.DICOM else f"{name}.{file_format.value}")
                 if image.exists() and not overwrite:
                     listener.say(f"{image} exists already and is kept")
@@ -81,6 +81,13 @@ def command(
 
 
 command.__doc__ = f"{_HELP}\n{EXIT_CODES}"
+
+
+def _stem(model: str, seed: int, condition: str | None, walk: tuple[int, int] | None) -> str:
+    """Of the files: other images than those of another call into the same folder have other names."""
+    shown = "".join(letter if letter.isalnum() else "_" for letter in (condition or "").casefold())
+    source = f"walk{walk[0]}to{walk[1]}" if walk else f"seed{seed}"
+    return "_".join(filter(None, ("synthetic", Path(model).name, shown, source)))
 
 
 def _make_folder(target: Path) -> None:

@@ -8,8 +8,8 @@ attributes of the Image Plane Module (C.7.6.2).
 
 from __future__ import annotations
 
-import errno
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.errors import InputError, WriteError
+from medai.files.writing import write_together
 from medai.result import Provenance
 from medai.volume import SYNTHETIC, Volume
 
@@ -54,7 +55,7 @@ def write_synthetic(
     InputError
         When the volume is not marked as synthetic, has several channels or voxels that are no numbers.
     WriteError
-        When the folder or its files cannot be written.
+        When the folder or its files cannot be written. Then no new file is left, and what was there still is.
     """
     from pydicom.uid import generate_uid
 
@@ -73,24 +74,24 @@ def write_synthetic(
     stored, slope, intercept = _stored(volume.array)
     common = _common(volume, provenance, study or str(generate_uid()))
     common.RescaleSlope, common.RescaleIntercept, common.RescaleType = f"{slope:.10g}", f"{intercept:.10g}", "US"
-    files = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for k, plane in enumerate(stored):
-            path = folder / f"{k + 1:04d}.dcm"
-            _slice(common, volume, k, plane).save_as(path, enforce_file_format=True)
-            files.append(path)
     except OSError as error:
-        for path in files:
-            path.unlink(missing_ok=True)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise WriteError(
-            f"The DICOM files of '{volume.name}' could not be written to '{folder}'.",
-            "The disk is full." if full else f"The computer reports: {error.strerror or error}.",
-            "Free some space, or choose another folder.",
+            f"The folder '{folder}' cannot be made.",
+            f"The computer reports: {error.strerror or error}.",
+            "Choose another folder.",
             details=repr(error),
         ) from error
-    return tuple(files)
+    slices = {
+        folder / f"{k + 1:04d}.dcm": partial(_save, common=common, volume=volume, k=k, plane=plane)
+        for k, plane in enumerate(stored)
+    }
+    return write_together(next(iter(slices)), slices)
+
+
+def _save(path: Path, *, common: Any, volume: Volume, k: int, plane: NDArray[np.uint16]) -> None:
+    _slice(common, volume, k, plane).save_as(path, enforce_file_format=True)
 
 
 def _stored(array: NDArray[np.generic]) -> tuple[NDArray[np.uint16], float, float]:

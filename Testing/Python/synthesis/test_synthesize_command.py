@@ -47,7 +47,7 @@ def test_what_is_there_already_can_be_kept(run, tmp_path):
 
 def test_a_walk_has_its_two_ends(run, tmp_path, a_generator):
     assert run("-n", 3, "--walk", 1, 2, "-o", tmp_path, "--format", "mha").exit_code == 0
-    last = files.read(tmp_path / "synthetic_dreamer_walk_0002.mha")
+    last = files.read(tmp_path / "synthetic_dreamer_walk1to2_0002.mha")
     own = next(medai.synthesize(a_generator, seed=2, in_process=True, device="cpu"))
     np.testing.assert_array_equal(last.array, own.volume.array)
 
@@ -65,3 +65,9 @@ def test_what_it_cannot_show_is_told_before_anything_is_made(run, tmp_path, a_ge
     assert "cat, dog" in done.output
     assert not (tmp_path / "out").exists()
     assert run("-o", tmp_path, model="nowhere_to_be_found").exit_code == 4
+
+
+def test_images_of_another_kind_or_walk_do_not_replace_those_in_the_folder(run, tmp_path, a_generator_of_classes):
+    for asked in (("--condition", "cat"), ("--condition", "dog"), (), ("--walk", 1, 2), ("--walk", 1, 3)):
+        assert run("-n", 1, "-o", tmp_path, "--format", "mha", *asked, model=a_generator_of_classes).exit_code == 0
+    assert len(list(tmp_path.glob("*_0000.mha"))) == 5

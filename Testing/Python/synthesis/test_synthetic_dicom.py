@@ -38,7 +38,7 @@ def test_every_slice_says_that_nobody_is_shown(a_synthetic_volume, tmp_path):
         assert found.PatientID == "SYNTHETIC"
         assert not found.PatientBirthDate
         assert "dreamer" in found.DerivationDescription
-        assert "no patient" in found.ImageComments
+        assert found.ImageComments == SYNTHETIC
         assert found.BurnedInAnnotation == "NO"
         assert found.ContributingEquipmentSequence[0].ManufacturerModelName == "dreamer"
         assert found.ContributingEquipmentSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
@@ -79,7 +79,7 @@ def test_an_image_that_may_show_a_patient_is_refused(a_synthetic_volume, tmp_pat
 
 def test_a_file_in_the_folders_place_is_told(a_synthetic_volume, tmp_path):
     (tmp_path / "out").write_text("here already")
-    with pytest.raises(WriteError, match="could not be written"):
+    with pytest.raises(WriteError, match="cannot be made"):
         dicom.write_synthetic(a_synthetic_volume, tmp_path / "out", SOURCE)
 
 
@@ -89,3 +89,14 @@ def test_a_generators_own_image_can_be_exported(a_generator, tmp_path):
     back = dicom.read_dicom(tmp_path)
     np.testing.assert_allclose(back.array, result.volume.array, atol=1e-3)
     np.testing.assert_allclose(back.affine, result.volume.affine, atol=1e-5)
+
+
+def test_what_cannot_be_written_as_a_whole_leaves_what_was_there(a_synthetic_volume, tmp_path):
+    first = dicom.write_synthetic(a_synthetic_volume, tmp_path, SOURCE)
+    before = first[0].read_bytes()
+    first[3].unlink()
+    first[3].mkdir()
+    with pytest.raises(WriteError):
+        dicom.write_synthetic(a_synthetic_volume, tmp_path, SOURCE)
+    assert first[0].read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == list(first)

@@ -18,6 +18,8 @@ from medai.volume import Volume
 YEAR = 365.25
 """Days."""
 
+_MOST = 1e12  # a number beyond is a mistake, and would not survive the network's arithmetic
+
 LEAST_VISITS = 2
 """That a forecast is made of: of one, nobody can tell how fast anything changes."""
 
@@ -75,7 +77,7 @@ class Course:
             raise InputError(
                 f"A visit of '{self.subject}' cannot be placed in time.",
                 f"The date of '{bad.name or 'a visit'}' is missing.",
-                "Give every visit its date, or the days since the first one.",
+                "Give every visit its date (column 'Date'), or the days since the first one (column 'MR Delay').",
             )
         visits = tuple(sorted(visits, key=lambda one: one.day))
         for one, following in pairwise(visits):
@@ -124,10 +126,11 @@ def _known(subject: str, visit: Visit) -> dict[str, float]:
     for name, value in visit.values.items():
         if value is None or math.isnan(value):
             continue
-        if math.isinf(value):
+        if abs(value) > _MOST:
+            size, visit_name = "infinite" if math.isinf(value) else f"{value:g}", visit.name or f"day {visit.day:g}"
             raise InputError(
                 f"A measurement of '{subject}' cannot be used.",
-                f"'{name}' is infinite at '{visit.name or f'day {visit.day:g}'}'.",
+                f"'{name}' is {size} at '{visit_name}'.",
                 "Correct the value, or leave its cell empty.",
             )
         known[name] = float(value)

@@ -61,6 +61,8 @@ class ForecastModel:
         What the network is told of, what it forecasts, and which classes of subjects it tells apart.
     images : bool
         Whether it sees the visits' images.
+    learned : tuple of (float, float)
+        Mean and spread of each measurement in what it learned from; empty where the network does not tell.
 
     Raises
     ------
@@ -79,6 +81,10 @@ class ForecastModel:
             _titles(told.get(key)) for key in ("measurements", "targets", "classes")
         )
         self.images = bool(told.get("images"))
+        means, spreads = (getattr(self.network, name, None) for name in ("means", "spreads"))
+        self.learned: tuple[tuple[float, float], ...] = ()
+        if isinstance(means, torch.Tensor) and isinstance(spreads, torch.Tensor):
+            self.learned = tuple(zip(means.flatten().tolist(), spreads.flatten().tolist(), strict=False))
         if self.preprocessing is None or not self.targets or not set(self.targets) <= set(self.measurements):
             raise unusable(root.name, "Its metadata do not say what it forecasts of which measurements")
 

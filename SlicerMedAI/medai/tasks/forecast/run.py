@@ -26,6 +26,9 @@ from medai.volume import Series
 
 _POINTS = 25
 _MOST_PLOTS = 50
+_MOST_DAYS = 36_525
+_UNLIKELY = 6  # spreads from the mean of what the model learned from: another unit or structure, or a slip of the pen
+_FAR_AHEAD = 3  # times as long as the visits span
 
 
 def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
@@ -81,6 +84,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
         life.at("Forecasting", done, len(courses))
         _tell_missing(course, model, life)
         days = _days(course, parameters.at)
+        _tell_far(course, days, life)
         far = course.days[-1] + np.linspace(0, max(days) - course.days[-1], _POINTS)
         told.append(Told(course, model.forecast(course, days), model.forecast(course, far.tolist())))
     life.at("Finishing", len(courses), len(courses))
@@ -194,12 +198,28 @@ def _tell_missing(course: Course, model: ForecastModel, life: Life) -> None:
         if len(gone):
             when = ", ".join(course.spoken(float(course.days[n])) for n in gone[:6])
             life.tell(f"{course.subject}: '{name}' is missing at {len(gone)} of {len(course)} visits ({when}).")
+    for name, column, (mean, spread) in zip(model.measurements, values.T, model.learned, strict=False):
+        far = max((float(one) for one in column if not np.isnan(one)), key=lambda one: abs(one - mean), default=mean)
+        if abs(far - mean) > _UNLIKELY * spread:
+            life.tell(
+                f"{course.subject}: '{name}' was {far:g}, far from what the model learned from ({mean:.3g}, standard "
+                f"deviation {spread:.2g}); check its unit. The forecast cannot be trusted."
+            )
     for name in model.targets:
         if np.isnan(values[:, model.measurements.index(name)]).all():
             life.tell(f"{course.subject}: '{name}' was never measured, so its forecast is hardly more than a guess.")
     unseen = [one for one in course.visits if one.image is None]
     if model.images and unseen:
         life.tell(f"{course.subject}: {len(unseen)} of {len(course)} visits have no image.")
+
+
+def _tell_far(course: Course, days: Sequence[float], life: Life) -> None:
+    span, ahead = float(course.days[-1] - course.days[0]), max(days) - float(course.days[-1])
+    if ahead > _FAR_AHEAD * max(span, YEAR):
+        life.tell(
+            f"{course.subject}: {course.spoken(max(days))} is {ahead / YEAR:.1f} years after the last visit, and the "
+            f"visits span {span / YEAR:.1f}; a forecast so far ahead is hardly more than a guess."
+        )
 
 
 def _days(course: Course, at: Sequence[date | float]) -> list[float]:
@@ -222,6 +242,13 @@ def _days(course: Course, at: Sequence[date | float]) -> list[float]:
                 f"{course.spoken(day)} is not after the last visit of '{course.subject}' ({course.spoken(last)}).",
                 "What has been measured needs no forecast.",
                 "Choose a later date, or leave later visits out.",
+            )
+        # The calendar of a plot ends a year later than what is shown.
+        if day - last > _MOST_DAYS or (course.start and course.start.toordinal() + day > date.max.toordinal() - 366):
+            raise InputError(
+                f"A forecast of '{course.subject}' cannot be made for so late a day.",
+                f"It is more than a hundred years after the last visit ({course.spoken(last)}) or beyond the calendar.",
+                "Choose an earlier date, or correct those of the visits.",
             )
         found.append(day)
     return sorted(found)

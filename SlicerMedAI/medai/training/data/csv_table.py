@@ -157,6 +157,15 @@ def findings_of(
     return [missing if label is None else label for label in labels], dict(enumerate(order))
 
 
+def is_number(cell: str) -> bool:
+    """Whether `column_values` takes a cell for a number."""
+    try:
+        _number(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def _number(cell: str) -> int | float:
     return int(cell) if cell.lstrip("+-").isdecimal() else float(cell)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from medai.errors import ReadError
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 
 MOST_BYTES = 1 << 28
 """256 MB; the list of all of ChestX-ray14 has 8 MB, COCO's largest annotation file about that of this limit."""
@@ -43,17 +47,18 @@ def read_lines(path: Path) -> list[str]:
 def read_rows(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV or TSV file by column title; cells are text without the space around them.
 
-    The separator (comma, semicolon, tab) is the one that the title row holds most of. A row that is too short has
-    empty cells at its end.
+    The separator (comma, semicolon, tab) is the one that the title row holds most of. Between semicolons, a number may
+    have a decimal comma (3,41), as spreadsheets write it in much of Europe; here it gets a point. A row that is too
+    short has empty cells at its end.
 
     Raises
     ------
     ReadError
-        When the file is missing, larger than `MOST_BYTES`, has no titles, or two columns of the same title.
+        When the file is missing, larger than `MOST_BYTES`, has no titles, two columns of the same title, or a row with
+        more cells than there are titles: with decimal commas between commas, 3,41 would be taken for 3.
     """
-    lines = iter(_text(path).splitlines(keepends=True))
     try:
-        titles, rows = _table(lines)
+        titles, rows = _table(io.StringIO(_text(path), newline=""))
     except csv.Error as error:
         raise ReadError(
             f"'{path.name}' cannot be read as a table.",
@@ -66,6 +71,13 @@ def read_rows(path: Path) -> list[dict[str, str]]:
             f"'{path.name}' cannot be read as a table.",
             f"Two columns have the title '{twice[0]}'." if twice else "It has no row of column titles.",
             "Give every column a title of its own in the first row.",
+        )
+    longer = next((row for row in rows if any(row[len(titles) :])), None)
+    if longer is not None:
+        raise ReadError(
+            f"'{path.name}' cannot be read as a table.",
+            f"The row that begins with '{', '.join(longer[:3])}' has more cells than there are titles.",
+            "Write numbers with a decimal point, or put semicolons between the cells, and give every column a title.",
         )
     return [dict(zip(titles, [*row, *([""] * (len(titles) - len(row)))], strict=False)) for row in rows]
 
@@ -82,6 +94,8 @@ def _table(lines: Iterator[str]) -> tuple[list[str], list[list[str]]]:
     separator = max(",;\t", key=first.count)
     titles = [cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])]
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
+    if separator == ";":
+        rows = [[cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in row] for row in rows]
     return titles, [row for row in rows if any(row)]
 
 

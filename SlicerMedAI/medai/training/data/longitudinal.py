@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medai.errors import InputError
-from medai.training.data.csv_table import column_values, label_values
+from medai.training.data.csv_table import PATIENT_TITLES, column_values, label_values
 from medai.training.data.datalist import DataList
 from medai.training.data.documents import column_titles, read_rows
 from medai.training.data.item import DataItem
@@ -56,10 +56,10 @@ def visits_of_rows(
     table : str
         What a person calls it.
     subject, visit, delay, group, name, date, image, label, split : str
-        Titles of columns: who, which visit, days since the first, diagnosis, name of the visit, its date (ISO 8601),
-        the files of its image and label map, relative to the table, and the part that the subject belongs to
-        (``"training"``, ``"validation"``, ``"test"``). All may be absent from the table; without
-        `subject`, all visits are of one.
+        Titles of columns, however they are capitalised: who (also called patient or subject), which visit, days since
+        the first, diagnosis, name of the visit, its date (ISO 8601), the files of its image and label map, relative to
+        the table, and the part that the subject belongs to (``"training"``, ``"validation"``, ``"test"``). All may be
+        absent from the table; without `subject`, all visits are of one.
     values : sequence of str
         Columns to keep; all others unless given. Numbers where every known cell is one; missing cells become None.
 
@@ -72,9 +72,20 @@ def visits_of_rows(
     Raises
     ------
     InputError
-        When there is no column of subjects, or a subject has the same visit twice.
+        When there is no row or no column of subjects, or a subject has the same visit twice.
     """
-    titles = list(rows[0]) if rows else []
+    if not rows:
+        raise InputError(
+            f"'{table}' holds no visits.", "There is no row below its titles.", "Add a row for every visit."
+        )
+    titles = list(rows[0])
+    called = {title.casefold(): title for title in reversed(titles)}
+    subject, visit, delay, group, name, date, image, label, split = (
+        title if title in titles else called.get(title.casefold(), title)
+        for title in (subject, visit, delay, group, name, date, image, label, split)
+    )
+    if subject == SUBJECT and subject not in titles:
+        subject = next((called[one] for one in PATIENT_TITLES if one in called), subject)
     if subject == SUBJECT and subject not in titles and (date in titles or delay in titles):
         rows, titles = [{subject: table, **row} for row in rows], [subject, *titles]
     absent = [title for title in (subject, *values) if title not in titles]
@@ -82,7 +93,8 @@ def visits_of_rows(
         raise InputError(
             f"'{table}' has no column '{absent[0]}'.",
             f"Its columns are {', '.join(titles[:20]) or '(none)'}.",
-            "Name the columns (subject=..., visit=..., delay=..., date=..., group=...).",
+            f"Call the column of subjects '{SUBJECT}', and that of dates '{DATE}' (or of days since the first visit, "
+            f"'{DELAY}'); in Python, their own titles can be told (subject=..., date=...).",
         )
     special = (subject, visit, delay, group, name, date, image, label, split)
     kept = list(values) or [title for title in titles if title and title not in special]
