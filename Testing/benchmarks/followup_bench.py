@@ -19,11 +19,11 @@ from rich.table import Table
 from medai.engine.resample import resample_whole
 from medai.files import read
 from medai.tasks.change import ChangeParameters
-from medai.tasks.forecast import change as comparing
-from medai.tasks.forecast.alignment import Aligned
-from medai.tasks.forecast.change import Change, change
-from medai.tasks.forecast.difference import Difference, difference
-from medai.tasks.forecast.morphology import Mask, pieces
+from medai.tasks.change import change as comparing
+from medai.tasks.change.alignment import Aligned
+from medai.tasks.change.change import Change, change
+from medai.tasks.change.difference import Difference, difference
+from medai.tasks.change.morphology import Mask, pieces
 from medai.volume import Affine, Volume, apply_affine
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

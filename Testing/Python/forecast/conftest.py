@@ -1,67 +1,85 @@
-"""Patients who come back: heads made for each test, where everything about them is known."""
+"""Series with planted rates, and a forecaster that has learned them in seconds."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from medai.volume import Affine, Volume, apply_affine
+from medai.api import run_here
+from medai.api.training import prepare_training
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+QUICK: dict[str, object] = {
+    "targets": ["Volume (mL)"],
+    "epochs": 12,
+    "batch_size": 16,
+    "learning_rate": 0.02,
+    "members": 2,
+    "width": 8,
+}
+RATES = {"slow": -0.02, "fast": -0.25}
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
+
+
+@pytest.fixture(scope="session")
+def planted_rates(tmp_path_factory) -> Path:
+    """A table of 40 subjects with 3 to 5 visits, who lose volume slowly or fast; a few cells are empty."""
+    path = tmp_path_factory.mktemp("visits") / "visits.csv"
+    rng = np.random.default_rng(3)
+    rows = []
+    for number in range(40):
+        group = ("slow", "fast")[number % 2]
+        begin, level, day = date(2020, 1, 1) + timedelta(days=int(rng.integers(900))), 3 + rng.random(), 0
+        for visit in range(int(rng.integers(3, 6))):
+            volume = level + RATES[group] * day / 365.25 + rng.normal(0, 0.06)
+            rows.append(
+                {
+                    "Subject ID": f"S{number:02d}",
+                    "Visit": visit + 1,
+                    "Date": (begin + timedelta(days=day)).isoformat(),
+                    "Group": group,
+                    "Volume (mL)": "" if rng.random() < 0.05 and visit else f"{volume:.4f}",
+                    "Score": int(rng.integers(20, 31)),
+                }
+            )
+            day += int(rng.integers(200, 700))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="session")
+def quick() -> dict[str, object]:
+    """Parameters of a training of seconds."""
+    return dict(QUICK)
+
+
+@pytest.fixture(scope="session")
+def a_forecaster(planted_rates, tmp_path_factory) -> Path:
+    """A bundle that has learned the planted rates."""
+    root = tmp_path_factory.mktemp("models") / "quick_forecaster"
+    run_here(prepare_training(planted_rates, "forecast", root, parameters=QUICK))
+    return root
 
 
 @pytest.fixture
-def ms_followup() -> Path:
-    folder = SHARED / "ms_followup"
-    if not folder.is_dir():
-        pytest.skip("the shared data are not here")
-    return folder
+def a_table(tmp_path) -> Callable[..., Path]:
+    """Makes a table of visits, of rows (subject, date, volume, score)."""
 
-
-def head_at(points: NDArray[np.float64], lesions: tuple[tuple[float, float, float, float], ...] = ()) -> NDArray:
-    """Brightness of a head without any symmetry at RAS points of shape (N, 3); lesions are (r, a, s, radius) in mm."""
-    value = np.zeros(len(points))
-
-    def blob(centre: tuple[float, ...], size: tuple[float, ...], amount: float, sharpness: float = 12) -> None:
-        distance = np.sqrt((((points - centre) / size) ** 2).sum(axis=1))
-        value[:] += amount / (1 + np.exp(np.clip((distance - 1) * sharpness, -50, 50)))
-
-    blob((0, 0, 0), (60, 75, 55), 60)
-    blob((0, 0, 0), (54, 69, 49), 40)
-    blob((14, 8, 4), (7, 22, 9), -60)
-    blob((-15, 5, 5), (8, 25, 10), -60)
-    blob((20, -40, -20), (20, 14, 12), 25)
-    blob((-28, 35, 15), (12, 10, 14), 20)
-    blob((-5, -10, 30), (9, 15, 7), -25)
-    for r, a, s, radius in lesions:
-        blob((r, a, s), (radius,) * 3, 60, sharpness=4 * radius)
-    return value
-
-
-@pytest.fixture
-def a_head() -> Callable[..., Volume]:
-    """A head as a scanner sees it: `motion` takes the points of the patient to where they lie in the scanner."""
-
-    def make(
-        affine: Affine,
-        shape: tuple[int, int, int],
-        *,
-        motion: Affine | None = None,
-        lesions: tuple[tuple[float, float, float, float], ...] = (),
-        noise: float = 1.0,
-        seed: int = 0,
-        name: str = "FLAIR",
-        day: date | None = None,
-    ) -> Volume:
-        k, j, i = np.indices(shape).reshape(3, -1)
-        to_patient = np.linalg.inv(np.eye(4) if motion is None else motion) @ affine
-        values = head_at(apply_affine(to_patient, np.stack([i, j, k], axis=1).astype(float)), lesions)
-        values = values.reshape(shape) + np.random.default_rng(seed).normal(0, noise, shape)
-        return Volume(np.maximum(values, 0).astype(np.float32), affine, name, "MR", name, date=day)
+    def make(*rows: tuple[object, ...], titles: str = "Subject ID,Date,Volume (mL),Score") -> Path:
+        path = tmp_path / "asked.csv"
+        path.write_text("\n".join([titles, *(",".join(map(str, row)) for row in rows)]) + "\n", encoding="utf-8")
+        return path
 
     return make

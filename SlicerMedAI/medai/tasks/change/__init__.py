@@ -1,4 +1,4 @@
-"""What has changed between two visits. No model is needed; `run` imports torch, what is here does not."""
+"""What has changed between visits: brought together, compared. No model is needed. Only `run` imports torch."""
 
 from medai.tasks.change.parameters import ChangeParameters
 from medai.tasks.change.parameters import ChangeParameters as Parameters

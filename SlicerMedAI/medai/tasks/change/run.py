@@ -8,8 +8,8 @@ from medai.errors import InputError
 from medai.jobs.job import Job
 from medai.progress import Report
 from medai.result import Result
+from medai.tasks.change.change import change
 from medai.tasks.change.parameters import ChangeParameters
-from medai.tasks.forecast.change import change
 from medai.tasks.life import Life
 from medai.volume import Series
 

@@ -1,4 +1,4 @@
-"""Visits of one patient: brought together, and how they will go on. `run` imports torch; what is here does not."""
+"""How a patient's visits will go on. `run` imports torch; what is here does not."""
 
 from medai.tasks.forecast.choice import check_choice
 from medai.tasks.forecast.parameters import ForecastParameters

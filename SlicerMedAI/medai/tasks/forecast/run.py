@@ -15,7 +15,7 @@ from medai.errors import InputError
 from medai.jobs.job import Job
 from medai.progress import Progress, Report
 from medai.result import Item, Result
-from medai.tasks.forecast.alignment import align
+from medai.tasks.change.alignment import align
 from medai.tasks.forecast.choice import check_choice
 from medai.tasks.forecast.course import LEAST_VISITS, YEAR, Course, Visit
 from medai.tasks.forecast.model import ForecastModel
@@ -181,7 +181,7 @@ def _volumes(series: Series, bundle: Path, device: str, life: Life, loaded: Load
 
 
 def _changed(series: Series, life: Life) -> tuple[Item, ...]:
-    from medai.tasks.forecast.change import change
+    from medai.tasks.change.change import change
 
     first, last = series.frames[0], series.frames[-1]
     found = change(first, last, step=lambda done, total: life.at("Comparing first and last visit", done, total))

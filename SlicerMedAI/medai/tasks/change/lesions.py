@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.result import Code, Labelmap, Segment, Table
-from medai.tasks.forecast.difference import Difference
-from medai.tasks.forecast.morphology import Mask, moved_edge, pieces
+from medai.tasks.change.difference import Difference
+from medai.tasks.change.morphology import Mask, moved_edge, pieces
 from medai.volume import Volume, apply_affine
 
 NEW, GROWN, SHRUNK, GONE, UNCHANGED = "new", "grown", "shrunk", "gone", "unchanged"

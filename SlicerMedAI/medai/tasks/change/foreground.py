@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.engine.resample import resample_whole
-from medai.tasks.forecast.morphology import Mask, filled, moved_edge, otsu, pieces, smoothed
+from medai.tasks.change.morphology import Mask, filled, moved_edge, otsu, pieces, smoothed
 from medai.volume import Affine, Volume, apply_affine
 
 _POINTS = 200_000

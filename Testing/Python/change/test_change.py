@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medai.tasks.change import ChangeParameters
-from medai.tasks.forecast.change import change
+from medai.tasks.change.change import change
 from medai.volume import Volume
 
 GRID = np.diag([4.0, 4.0, 5.0, 1.0])

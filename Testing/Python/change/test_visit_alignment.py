@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from medai.errors import GeometryError, JobCancelled, NothingToSeeError
 from medai.tasks.change import ChangeParameters
-from medai.tasks.forecast.alignment import align, unmoved
-from medai.tasks.forecast.change import change
-from medai.tasks.forecast.foreground import foreground, places
-from medai.tasks.forecast.motion import Motion, mean_pose
+from medai.tasks.change.alignment import align, unmoved
+from medai.tasks.change.change import change
+from medai.tasks.change.foreground import foreground, places
+from medai.tasks.change.motion import Motion, mean_pose
 from medai.volume import Series, Volume, apply_affine
 
 STRAIGHT = np.diag([4.0, 4.0, 4.0, 1.0])

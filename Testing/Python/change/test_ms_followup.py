@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.followup_bench import Patient, agreement
-from medai.tasks.forecast.change import change
+from medai.tasks.change.change import change
 
 
 @pytest.mark.timeout(900)

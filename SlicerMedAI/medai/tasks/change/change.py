@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from medai.engine.resample import resample_whole
 from medai.errors import InputError
 from medai.result import Item, Labelmap, Table
+from medai.tasks.change.alignment import Aligned, Step, align, ignored, unmoved
+from medai.tasks.change.difference import Difference, difference
+from medai.tasks.change.foreground import brain, foreground
+from medai.tasks.change.lesions import Lesions, by_difference, by_masks
+from medai.tasks.change.morphology import Mask, moved_edge
 from medai.tasks.change.parameters import ChangeParameters
-from medai.tasks.forecast.alignment import Aligned, Step, align, ignored, unmoved
-from medai.tasks.forecast.difference import Difference, difference
-from medai.tasks.forecast.foreground import brain, foreground
-from medai.tasks.forecast.lesions import Lesions, by_difference, by_masks
-from medai.tasks.forecast.morphology import Mask, moved_edge
 from medai.volume import Series, Volume
 
 _ENDS = 2.0  # voxels

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.errors import NothingToSeeError
-from medai.tasks.forecast.foreground import finite
-from medai.tasks.forecast.morphology import Mask, sharpness, smoothed
+from medai.tasks.change.foreground import finite
+from medai.tasks.change.morphology import Mask, sharpness, smoothed
 from medai.volume import Volume
 
 Values = NDArray[np.float32]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from medai.engine.resample import resample_whole
 from medai.errors import GeometryError, InputError, NothingToSeeError
 from medai.result import Table
-from medai.tasks.forecast.foreground import foreground, places, shared_information
-from medai.tasks.forecast.morphology import Mask
-from medai.tasks.forecast.motion import Motion, mean_pose
+from medai.tasks.change.foreground import foreground, places, shared_information
+from medai.tasks.change.morphology import Mask
+from medai.tasks.change.motion import Motion, mean_pose
 from medai.volume import Affine, Series, Volume, apply_affine
 
 Step = Callable[[int, int], None]
