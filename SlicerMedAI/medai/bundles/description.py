@@ -138,6 +138,8 @@ class Description:
         Where to draw a region of interest, when one is needed.
     finds_region : bool
         Whether it brings a region template, so that ``region="auto"`` finds its structure in a larger image.
+    caution : str
+        What every result of it must be told with, such as that it learned from simulated data.
     problem : str
         Why it cannot be used, ``""`` when it can.
     """
@@ -165,6 +167,7 @@ class Description:
     expects: Expectation = field(default_factory=Expectation)
     region_hint: str = ""
     finds_region: bool = False
+    caution: str = ""
     problem: str = ""
 
     @property
@@ -205,7 +208,8 @@ class Description:
         tuple of str
             Plain sentences; empty when nothing is unusual.
         """
-        found = [note for volume in volumes for note in volume.notes]
+        found = [self.caution] if self.caution else []
+        found += [note for volume in volumes for note in volume.notes]
         found += self._channel_warnings(volumes)
         for volume in volumes:
             found += self._modality_warnings(volume)
@@ -309,6 +313,7 @@ def describe(root: Path | str) -> Description:
         size_bytes=_size(root),
         expects=_expectation(own.get("expects")),
         region_hint=_text(own.get("region_hint")),
+        caution=_text(own.get("caution")),
         finds_region=isinstance(own.get("region"), Mapping) and bool(own["region"].get("template")),
     )
 

@@ -201,6 +201,7 @@ def _facts(model: Description) -> dict[str, str]:
         "Image": ", ".join(filter(None, (model.modality, *model.channel_names))),
         "Segments": ", ".join(segment.name for segment in model.segments),
         "Region": model.region_hint,
+        "Caution": model.caution,
         "Authors": model.authors,
         "Cite": model.citation,
         "Licence": model.licence,

@@ -13,8 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medai.errors import InputError
-from medai.training.data import read_data_list
+from medai.training.data import check, read_data_list
 from medai.training.data.courses import courses
+from medai.training.parameters import TrainingParameters
+from medai.training.recipe.courses import forecast_plan
+from medai.training.recipe.forecasting import described
 from medai.training.simulation import Shrinkage, Simulation, simulate
 from medai.training.simulation.subjects import simulated
 from medai.volume import Volume
@@ -125,6 +128,15 @@ def test_a_folder_of_series_says_everywhere_that_it_is_simulated(labelled_balls,
     assert all(course.start is not None and course.start > date(2014, 1, 1) for course in found)
     assert {item.split for item in data} == {"training", "validation", "test"}
     assert all(len({item.split for item in items}) == 1 for items in data.by_patient().values())
+
+
+def test_a_model_that_learned_from_simulated_series_says_so_with_every_result(labelled_balls, tmp_path):
+    table = simulate(labelled_balls, tmp_path / "series", how=Simulation(visits=(2, 3)), parts=(0.2, 0.2))
+    chosen = TrainingParameters(targets=("Volume (mL)",))
+    data = read_data_list(table)
+    assert "simulated" in described(forecast_plan(data, check(data), chosen, name="of balls"))["caution"]
+    (table.parent / "SIMULATED.txt").unlink()
+    assert "caution" not in described(forecast_plan(data, check(data), chosen, name="of balls"))
 
 
 def test_a_folder_that_holds_something_is_left_alone(labelled_balls, tmp_path):

@@ -63,6 +63,8 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life.at("Preparing")
     device = choose_device(parameters.device)
     life.tell(device.reason)
+    if description.caution:
+        life.tell(description.caution)
     more: tuple[Item, ...] = ()
     courses = parameters.courses
     if isinstance(job.inputs, Series):

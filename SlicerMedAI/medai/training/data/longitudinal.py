@@ -14,6 +14,8 @@ from medai.training.data.item import DataItem
 
 SUBJECT, VISIT, DELAY, GROUP = "Subject ID", "Visit", "MR Delay", "Group"
 DATE, IMAGE, LABEL, SPLIT = "Date", "Image", "Label", "Split"
+SIMULATED = "SIMULATED.txt"
+"""The file beside a table that says that its visits never took place."""
 
 
 def read_longitudinal(path: Path, **columns: Any) -> DataList:

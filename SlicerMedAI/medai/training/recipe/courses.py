@@ -13,6 +13,7 @@ from medai.tasks.forecast.course import YEAR, Course
 from medai.training.data import DataList, DataReport
 from medai.training.data.courses import courses, labels, measured
 from medai.training.data.item import TRAINING
+from medai.training.data.longitudinal import SIMULATED
 from medai.training.parameters import TrainingParameters
 from medai.training.recipe.networks import FITTING, default_network
 from medai.training.recipe.plan import Plan
@@ -57,12 +58,15 @@ class ForecastPlan(Plan):
         The most of any subject.
     images : bool
         Whether it sees the visits' images.
+    simulated : bool
+        Whether the visits never took place.
     """
 
     measurements: tuple[Measurement, ...] = ()
     targets: tuple[str, ...] = ()
     visits: int = 2
     images: bool = False
+    simulated: bool = False
 
     @property
     def places(self) -> list[int]:
@@ -139,6 +143,7 @@ def forecast_plan(
         targets=tuple(targets),
         visits=max(len(course) for course in courses(data)),
         images=images,
+        simulated=(data.root / SIMULATED).is_file(),
     )
 
 

@@ -14,6 +14,7 @@ from medai.training.recipe.networks import network
 
 Config = dict[str, Any]
 _OWN = "medai.training.components"
+_SIMULATED = "The model learned from simulated visits only; how right it is for patients has never been measured."
 _WIDTH, _FEATURES, _FIRST = 16, 8, 8
 _EXTRA = ("times", "at")
 
@@ -86,6 +87,7 @@ def described(plan: ForecastPlan) -> Config:
     measured_by = plan.parameters.measured_by
     return {
         **({"measured_by": measured_by} if measured_by else {}),
+        **({"caution": _SIMULATED} if plan.simulated else {}),
         "measurements": [one.name for one in plan.measurements],
         "targets": list(plan.targets),
         "classes": list(plan.classes.values()),

@@ -15,13 +15,12 @@ from medai.files import write
 from medai.progress import Progress, Report, ignore
 from medai.training.data import DataList
 from medai.training.data.item import TEST, TRAINING, VALIDATION, DataItem
-from medai.training.data.longitudinal import DATE, GROUP, IMAGE, LABEL, SPLIT, SUBJECT, VISIT
+from medai.training.data.longitudinal import DATE, GROUP, IMAGE, LABEL, SIMULATED, SPLIT, SUBJECT, VISIT
 from medai.training.data.voxels import read_source
 from medai.training.simulation.subjects import SimulatedVisit, Simulation, simulated
 from medai.volume import Volume
 
 TABLE = "visits.csv"
-NOTE = "SIMULATED.txt"
 STAGE = "Simulating"
 _LEVELS = 4000
 _SAID = """The series in this folder are SIMULATED. No patient was seen at these visits.
@@ -84,7 +83,7 @@ def simulate(
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise InputError(f"'{folder}' is not empty.", "Something would be replaced.", "Choose another folder.")
-        (folder / NOTE).write_text(_SAID.format(seed=seed, how=how), encoding="utf-8")
+        (folder / SIMULATED).write_text(_SAID.format(seed=seed, how=how), encoding="utf-8")
     except OSError as error:
         raise WriteError(
             f"'{folder}' cannot be written.", f"The computer reports: {error}.", "Choose another."
