@@ -10,7 +10,7 @@ import numpy as np
 
 from medai.api.images import Image, inputs_of, is_node, nodes_of
 from medai.api.running import OnProgress, run
-from medai.api.visits import visits_of
+from medai.api.visits import dated, visits_of
 from medai.errors import InputError
 from medai.jobs.job import Job
 from medai.result import Labelmap, Result
@@ -150,7 +150,7 @@ def _pair(
 def _images(image: Image, series: str | None) -> tuple[Volume, ...]:
     is_folder = isinstance(image, (str, Path)) and Path(image).expanduser().is_dir()
     found = inputs_of(image, series if is_folder else None)
-    return found.frames if isinstance(found, Series) else found
+    return found.frames if isinstance(found, Series) else tuple(dated(one, image) for one in found)
 
 
 def _mask(thing: Mask, image: Volume) -> Volume:

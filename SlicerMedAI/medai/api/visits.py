@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medai.api.images import Image, inputs_of
 from medai.errors import InputError
-from medai.visits import Day, in_order
+from medai.visits import Day, date_in, in_order
 from medai.volume import Series, Volume
 
 
@@ -57,8 +57,12 @@ def _visit(image: Image, series: str | None) -> Volume:
             "Every visit is one single image, not a sequence or a list.",
             "Choose one image per visit.",
         )
-    if found[0].date is None and is_folder:  # of a folder 2024-03-31 whose images' headers were emptied
-        from medai.visits import date_in
+    return dated(found[0], image)
 
-        return replace(found[0], date=date_in(Path(image).name))
-    return found[0]
+
+def dated(volume: Volume, image: Image) -> Volume:
+    """With the day that its path tells, where its header does not: by the image's own name, else by its folder's."""
+    if volume.date is not None or not isinstance(image, (str, os.PathLike)):
+        return volume
+    path = Path(image).expanduser().absolute()
+    return replace(volume, date=date_in(path.name) or date_in(path.parent.name))

@@ -11,6 +11,7 @@ import typer
 from medai.cli import options
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
+from medai.cli.targets import make_folder
 from medai.result import Item, Result, Table
 
 _HELP = """Tell what has changed between two visits of a patient.
@@ -59,7 +60,7 @@ def command(
 
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin("change")
-            target.mkdir(parents=True, exist_ok=True)
+            make_folder(target)
             check_target(target / "lesion_change.seg.nrrd")
             chosen: dict[str, Any] = {
                 "lesions": lesions,

@@ -14,8 +14,9 @@ import typer
 from medai.cli import options
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
+from medai.cli.targets import make_folder
 from medai.cli.train import rows
-from medai.errors import InputError, WriteError
+from medai.errors import InputError
 from medai.result import Labelmap, Plot, Result, Table
 from medai.volume import Volume
 
@@ -113,12 +114,7 @@ def _write(result: Result, target: Path) -> list[Path]:
     from medai.files.plots import write_png
     from medai.files.writing import write_together
 
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(
-            f"'{target}' cannot be made.", f"The computer reports: {error.strerror or error}.", "Choose another folder."
-        ) from error
+    make_folder(target)
     files: list[Path] = []
     taken: set[str] = set()
     for item in result.items:

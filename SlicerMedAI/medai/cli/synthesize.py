@@ -12,7 +12,7 @@ import typer
 from medai.cli import options
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
-from medai.errors import WriteError
+from medai.cli.targets import make_folder
 from medai.result import Labelmap, Result
 
 _HELP = """Make synthetic images.
@@ -62,7 +62,7 @@ def command(
         asked: dict[str, Any] = {"seed": seed, "condition": condition, "walk": walk, "device": device}
         asked |= {"steps": first + count} if walk else {}
         prepare_synthesis(model, **asked)  # a wrong name or condition is told before a folder is made
-        _make_folder(target)
+        make_folder(target)
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(Path(model).name, "Starting")
             for done, number in enumerate(range(first, first + count)):
@@ -88,17 +88,6 @@ def _stem(model: str, seed: int, condition: str | None, walk: tuple[int, int] | 
     shown = "".join(letter if letter.isalnum() else "_" for letter in (condition or "").casefold())
     source = f"walk{walk[0]}to{walk[1]}" if walk else f"seed{seed}"
     return "_".join(filter(None, ("synthetic", Path(model).name, shown, source)))
-
-
-def _make_folder(target: Path) -> None:
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(
-            f"The folder '{target}' cannot be made.",
-            f"The computer reports: {error.strerror or error}.",
-            "Choose another output folder.",
-        ) from error
 
 
 def _write(result: Result, image: Path) -> tuple[Path, ...]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from medai.result import Provenance, Table
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_SIGNS = "+- "
 
 
 def write_csv(target: Path, table: Table) -> None:
@@ -23,9 +22,18 @@ def write_csv(target: Path, table: Table) -> None:
 def _harmless(cell: object) -> object:
     """Text that a spreadsheet would run as a formula, with an apostrophe before it, which makes it text there too.
 
-    Names of files, series and classes are somebody else's (OWASP, CSV Injection).
+    Names of files, series and classes are somebody else's (OWASP, CSV Injection). A sign alone and a number that was
+    spelled out (-0.5) are no formulas, and a program would take the number with an apostrophe for text.
     """
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) and cell.strip(_SIGNS) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) and not _is_plain(cell) else cell
+
+
+def _is_plain(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return not cell.strip("+- ")
+    return True
 
 
 def write_json(target: Path, table: Table, provenance: Provenance | None) -> None:

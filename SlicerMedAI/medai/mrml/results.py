@@ -109,6 +109,12 @@ def check_scene(scene: Any, nodes: Sequence[Any]) -> None:
             "The scene was closed, or its input image was removed, while the job was running.",
             "Load the image and run the job again.",
         )
+    if not hasattr(scene, "IsBatchProcessing"):
+        raise SceneError(
+            "The result was not added to the scene.",
+            f"'{type(scene).__name__}' is no MRML scene.",
+            "Give slicer.mrmlScene, or a scene of medai.mrml.create_scene().",
+        )
     if scene.IsBatchProcessing() or scene.IsClosing() or scene.IsImporting() or scene.IsRestoring():
         raise SceneError(
             "The result was not added to the scene.",

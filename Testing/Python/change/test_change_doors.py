@@ -213,6 +213,8 @@ def test_the_command_writes_everything_into_a_folder(visits, tmp_path):
     )
     assert "new" in spoken.stdout
     assert "mL at R -" in spoken.stdout
+    motion = (out / "motion.csv").read_text(encoding="utf-8-sig")
+    assert all(str(visit.date) in motion for visit in visits)  # told by the folders' names
 
 
 def test_the_command_explains_what_it_cannot_use(tmp_path):
@@ -222,3 +224,12 @@ def test_the_command_explains_what_it_cannot_use(tmp_path):
     ran = CliRunner().invoke(app, ["change", str(tmp_path / "empty"), "-o", str(tmp_path / "out")])
     assert ran.exit_code == 3
     assert "holds no image" in ran.output
+
+
+def test_the_command_says_that_its_folder_cannot_be_made(tmp_path):
+    from medai.cli import app
+
+    (tmp_path / "out").write_text("a file")
+    ran = CliRunner().invoke(app, ["change", str(tmp_path), "-o", str(tmp_path / "out")])
+    assert ran.exit_code == 5
+    assert "cannot be made" in ran.output

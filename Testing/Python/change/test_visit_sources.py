@@ -71,6 +71,11 @@ def test_a_date_in_the_name_of_a_file_or_a_folder_makes_a_visit(tmp_path, names)
     assert series.days == (0, 364)
 
 
+def test_files_named_one_by_one_tell_their_day_by_their_names_or_their_folders(tmp_path):
+    paths = [write_nifti(tmp_path / name) for name in ("2021-02-28/t1.nii.gz", "t1_2020-03-01.nii.gz")]
+    assert visits_of(paths).dates == (FIRST, SECOND)
+
+
 def test_visits_of_different_grids_are_ordinary(tmp_path):
     write_nifti(tmp_path / "2020-03-01.nii.gz", size=5)
     write_nifti(tmp_path / "2021-02-28.nii.gz", size=9)

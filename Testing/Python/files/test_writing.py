@@ -16,7 +16,7 @@ import SimpleITK as sitk
 
 from medai.errors import WriteError
 from medai.files import read, write
-from medai.result import Boxes, Labelmap, Result, Segment
+from medai.result import Boxes, Labelmap, Result, Segment, Table
 from medai.volume import Volume, apply_affine
 
 SOURCE = Path(__file__).resolve().parents[3] / "SlicerMedAI"
@@ -129,6 +129,14 @@ def test_a_second_result_replaces_the_first(tmp_path, a_labelmap):
     write(a_labelmap, tmp_path / "out.seg.nrrd")
     assert read(tmp_path / "out.seg.nrrd").shape == a_labelmap.array.shape
     assert names_in(tmp_path) == ["out.seg.nrrd"]
+
+
+def test_a_formula_becomes_text_in_a_table_and_a_negative_number_stays_one(tmp_path):
+    cells = ("=1+1", "-2+3", "@SUM(A1)", "-0.5", "+1e-3", "-", "-inf")
+    (path,) = write(Table({"x": cells}, "cells"), tmp_path / "out.csv")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        written = [row[0] for row in csv.reader(file)][1:]
+    assert written == ["'=1+1", "'-2+3", "'@SUM(A1)", *cells[3:]]
 
 
 @pytest.mark.parametrize("name", ["out", "out.dcm", "out.xyz", "out.png", "out.csv"])

@@ -220,3 +220,8 @@ def test_a_sequence_node_gives_its_forecast_in_the_same_scene(a_forecaster, date
         assert any(table.GetName().endswith("forecast") for table in nodes.tables)
     finally:
         scene.Clear(0)
+
+
+def test_values_of_something_the_model_does_not_know_are_refused(a_forecaster, dated_images):
+    with pytest.raises(InputError, match=r"knows Volume \(mL\)"):
+        ask(dated_images, a_forecaster, values={"Volume": [3.5, 3.25]})

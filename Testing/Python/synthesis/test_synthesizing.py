@@ -13,7 +13,7 @@ import pytest
 
 import medai
 from medai import files
-from medai.errors import BundleError, InputError, JobCancelled
+from medai.errors import BundleError, InputError, JobCancelled, SceneError
 from medai.jobs import Worker
 from medai.volume import SYNTHETIC, SYNTHETIC_KEY
 
@@ -95,6 +95,7 @@ def test_where_it_came_from_is_enough_to_make_it_again(make):
     [
         ({"count": 0}, "count"),
         ({"seed": -1}, "seed"),
+        ({"seed": 2**64}, "below 2 to the power of 63"),
         ({"walk": (1,)}, "walk"),
         ({"walk": (1, "x")}, "walk"),
         ({"walk": (1, 2), "steps": 1, "count": 2}, "steps"),
@@ -170,6 +171,11 @@ def test_a_scene_gets_all_of_them_marked_with_their_labels(make, a_scene):
         np.testing.assert_array_equal(volume_from_node(node).array, result.volume.array)
         role = segmentation.GetReferenceImageGeometryReferenceRole()
         assert segmentation.GetNodeReferenceID(role) == node.GetID()
+
+
+def test_what_is_no_scene_is_refused(make):
+    with pytest.raises(SceneError, match="no MRML scene"):
+        make(2, scene="mrmlScene")
 
 
 def test_a_scene_gets_nothing_of_a_job_that_failed(make, a_scene):

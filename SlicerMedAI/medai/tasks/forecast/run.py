@@ -154,7 +154,11 @@ def _measured(
         )
     unknown = [name for name in parameters.values if name not in model.measurements]
     if unknown:
-        life.tell(f"The model does not know '{unknown[0]}'; it knows {', '.join(model.measurements)}.")
+        raise InputError(
+            f"The values of '{unknown[0]}' cannot be used.",
+            f"The model does not know that measurement; it knows {', '.join(model.measurements)}.",
+            "Correct the name, or leave the values out.",
+        )
     found: dict[str, Sequence[float | None]] = dict(parameters.values)
     missing = [name for name in model.targets if name not in found]
     if not missing or parameters.measured_by is None or len(missing) > 1:

@@ -73,5 +73,5 @@ class SynthesizeParameters(TaskParameters):
 def _natural(name: str, value: object) -> int:
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not (whole and 0 <= int(value) < 2**63):  # type: ignore[call-overload]  # an Integral
-        raise wrong(name, value, "It is a whole number, 0 or more")
+        raise wrong(name, value, "It is a whole number, 0 or more, below 2 to the power of 63")
     return int(value)  # type: ignore[call-overload, no-any-return]
