@@ -67,3 +67,8 @@ def test_files_that_are_there_are_not_replaced_unasked(a_model, tmp_path):
 def test_an_unknown_format_is_refused(a_model, tmp_path):
     with pytest.raises(InputError, match="torchscript, onnx, openvino"):
         medai.export_model(a_model, "caffe", tmp_path, in_process=True)
+
+
+def test_a_model_of_several_visits_is_refused_with_the_reason(tmp_path):
+    with pytest.raises(InputError, match="several visits and their dates"):
+        medai.export_model("hippocampus_forecast", "onnx", tmp_path, in_process=True)

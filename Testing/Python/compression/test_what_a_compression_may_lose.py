@@ -62,6 +62,13 @@ def test_a_model_that_makes_images_of_numbers_is_refused_with_the_reason(a_libra
         compress(a_library, some_cases)
 
 
+def test_a_table_without_images_is_refused_in_words(a_library, tmp_path):
+    table = tmp_path / "visits.csv"
+    table.write_text("Subject ID,Visit,Score\nA,1,3\nA,2,4\n", encoding="utf-8")
+    with pytest.raises(InputError, match="No case of 'visits' has one"):
+        compress(a_library, table)
+
+
 @pytest.mark.parametrize("stage", ["Looking at images", "Quantising", "Judging the new model", "Writing"])
 def test_whatever_stops_it_leaves_the_library_as_it_was(stage, a_library, some_cases, monkeypatch):
     monkeypatch.setattr(comparison, "costs", lambda *_: (_cost(), _cost(), float("nan")))

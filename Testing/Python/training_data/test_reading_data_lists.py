@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from pathlib import Path
 
 import numpy as np
@@ -288,3 +289,12 @@ def test_a_list_named_from_where_one_stands_can_be_read_from_elsewhere(tmp_path,
     moved = read_data_list(Path("here/list.json"), base_dir=Path("there"))
     assert plain[0].files["image"] == (tmp_path / "here" / "a.nii.gz",)
     assert moved[1].files["image"] == (tmp_path / "there" / "b.nii.gz",)
+
+
+def test_a_table_of_very_many_columns_is_read_in_time_that_grows_with_their_number(tmp_path):
+    path = tmp_path / "wide.csv"
+    titles = ",".join(f"c{number}" for number in range(100_000))
+    path.write_text(f"Subject ID,Visit,{titles}\nA,1{',1' * 100_000}\n", encoding="utf-8")
+    begin = time.process_time()
+    assert len(read_data_list(path)[0].values) > 100_000
+    assert time.process_time() - begin < 20  # comparing each with each takes minutes

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 Run = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 _ALIKE = 1e-3
 _CPU = Device("cpu", "CPU: what is written runs on every computer")
+_NO_IMAGE = {
+    "synthesize": "makes images from random numbers",
+    "forecast": "looks at several visits and their dates at once",
+}
 _INPUT, _OUTPUT = "image", "output"
 _AXES = ("depth", "height", "width")
 
@@ -64,10 +68,10 @@ def export(job: Job, report: Report, loaded: LoadedModels) -> Result:
     request = ExportRequest.of(job.parameters)
     life = Life(job, report, "Exporting")
     description = usable(job.bundle)
-    if description.task == "synthesize":
+    if description.task in _NO_IMAGE:
         raise InputError(
             f"The model '{description.name}' cannot be exported.",
-            "It makes images from random numbers; what is written here takes an image.",
+            f"It {_NO_IMAGE[description.task]}; what is written here takes an image.",
             "Choose a model that takes an image.",
         )
     name = FORMATS[request.to]

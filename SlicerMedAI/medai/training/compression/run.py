@@ -62,7 +62,14 @@ def compress(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life.tell(_CPU.reason)
     life.at("Loading model")
     pipeline = loaded.get(source, "cpu")
-    learned, held_out = samples.divided(request.data, description.task, request.parameters.seed)
+    shown = request.data.where(samples.has_image)
+    if not len(shown):
+        raise InputError(
+            f"There are no images to {request.method} the model with.",
+            f"No case of '{request.data.name}' has one.",
+            "Name data with images (--data), best with the references that the model was judged by.",
+        )
+    learned, held_out = samples.divided(shown, description.task, request.parameters.seed)
     if not len(learned):
         raise InputError(
             f"There are no images to {request.method} the model with.",

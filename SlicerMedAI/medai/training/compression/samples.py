@@ -24,6 +24,11 @@ def has_reference(task: str, item: DataItem) -> bool:
     return any(key in item.files or item.values.get(key) is not None for key in keys)
 
 
+def has_image(item: DataItem) -> bool:
+    """Whether there is anything that the network can look at."""
+    return bool(item.files.get("image"))
+
+
 def divided(data: DataList, task: str, seed: int) -> tuple[DataList, DataList]:
     """Cases to learn from, and cases to judge by, of which none is learned from.
 

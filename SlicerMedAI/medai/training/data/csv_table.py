@@ -181,7 +181,8 @@ def _usual(titles: Sequence[str], wanted: Sequence[str]) -> str:
 
 
 def _check_titles(path: Path, titles: Sequence[str], wanted: Sequence[str]) -> None:
-    absent = [title for title in wanted if title not in titles]
+    there = set(titles)
+    absent = [title for title in wanted if title not in there]
     if absent or not wanted:
         raise InputError(
             f"'{os.fspath(path.name)}' has no column '{absent[0]}'."

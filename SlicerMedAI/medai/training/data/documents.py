@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
             f"A row is not as a CSV file has them: {error}.",
             "Save the table again as CSV (UTF-8).",
         ) from error
-    twice = sorted({title for title in titles if title and titles.count(title) > 1})
+    twice = sorted(title for title, times in Counter(titles).items() if title and times > 1)
     if not any(titles) or twice:
         raise ReadError(
             f"'{path.name}' cannot be read as a table.",
