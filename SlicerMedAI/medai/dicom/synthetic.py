@@ -112,6 +112,7 @@ def _common(volume: Volume, provenance: Provenance, study: str) -> Any:
 
     now = datetime.now()
     found = Dataset()
+    found.SpecificCharacterSet = "ISO_IR 192"  # UTF-8: models and conditions are called in any language
     found.SOPClassUID = SECONDARY_CAPTURE
     found.SyntheticData = "YES"
     found.ImageType = _DERIVED
@@ -123,7 +124,7 @@ def _common(volume: Volume, provenance: Provenance, study: str) -> Any:
     found.StudyInstanceUID, found.SeriesInstanceUID = study, generate_uid()
     found.FrameOfReferenceUID, found.PositionReferenceIndicator = generate_uid(), ""
     found.StudyID, found.AccessionNumber, found.ReferringPhysicianName = "", "", ""
-    found.StudyDescription, found.SeriesDescription = "SYNTHETIC", volume.name[:64]
+    found.StudyDescription, found.SeriesDescription = "SYNTHETIC", _line(volume.name)
     found.SeriesNumber = 1
     found.StudyDate = found.SeriesDate = found.ContentDate = now.strftime("%Y%m%d")
     found.StudyTime = found.SeriesTime = found.ContentTime = now.strftime("%H%M%S")
@@ -133,12 +134,17 @@ def _common(volume: Volume, provenance: Provenance, study: str) -> Any:
     found.DerivationDescription = f"{SYNTHETIC} Made by {source} ({made}).".replace("\\", "/")[:_TEXT]
     found.BurnedInAnnotation, found.RecognizableVisualFeatures = "NO", "NO"
     found.LossyImageCompression = "00"
-    found.Manufacturer, found.ManufacturerModelName = "SlicerMedAI", provenance.bundle[:64]
-    found.SoftwareVersions = (provenance.software or "medai")[:64]
+    found.Manufacturer, found.ManufacturerModelName = "SlicerMedAI", _line(provenance.bundle)
+    found.SoftwareVersions = _line(provenance.software or "medai")
     found.ContributingEquipmentSequence = [_equipment(provenance)]
     found.SamplesPerPixel, found.PhotometricInterpretation = 1, "MONOCHROME2"
     found.BitsAllocated, found.BitsStored, found.HighBit, found.PixelRepresentation = 16, 16, 15, 0
     return found
+
+
+def _line(text: str) -> str:
+    """At most 64 characters (VR LO), of which a backslash would begin another value."""
+    return text.replace("\\", "/")[:64]
 
 
 def _equipment(provenance: Provenance) -> Any:
@@ -147,8 +153,8 @@ def _equipment(provenance: Provenance) -> Any:
     purpose, equipment = Dataset(), Dataset()
     purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = "109102", "DCM", "Processing Equipment"
     equipment.PurposeOfReferenceCodeSequence = [purpose]
-    equipment.Manufacturer, equipment.ManufacturerModelName = "SlicerMedAI", provenance.bundle[:64]
-    equipment.SoftwareVersions = (provenance.software or "medai")[:64]
+    equipment.Manufacturer, equipment.ManufacturerModelName = "SlicerMedAI", _line(provenance.bundle)
+    equipment.SoftwareVersions = _line(provenance.software or "medai")
     weights = f" SHA-256 of its files: {provenance.digest}." if provenance.digest else ""
     equipment.ContributionDescription = f"A generative network made the whole image.{weights}"[:_TEXT]
     return equipment

@@ -100,3 +100,12 @@ def test_what_cannot_be_written_as_a_whole_leaves_what_was_there(a_synthetic_vol
         dicom.write_synthetic(a_synthetic_volume, tmp_path, SOURCE)
     assert first[0].read_bytes() == before
     assert sorted(tmp_path.iterdir()) == list(first)
+
+
+def test_names_in_any_language_are_read_back_whole(a_synthetic_volume, tmp_path):
+    named = replace(a_synthetic_volume, name="synthetic bösartig\\良性 no 0")
+    (first, *_) = dicom.write_synthetic(named, tmp_path, replace(SOURCE, bundle="träumer"))
+    found = pydicom.dcmread(first)
+    assert found.SeriesDescription == "synthetic bösartig/良性 no 0"
+    assert found.ManufacturerModelName == "träumer"
+    assert dicom.read_dicom(tmp_path).name == "synthetic bösartig/良性 no 0"
