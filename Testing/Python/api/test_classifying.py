@@ -65,7 +65,6 @@ def test_a_worker_finds_what_this_process_finds(a_worker, a_scan, a_classifier, 
 
 
 def test_openvino_finds_what_pytorch_finds(a_scan, a_classifier, tmp_path, monkeypatch):
-    pytest.importorskip("openvino")
     from medai.api import running
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -115,8 +115,6 @@ def data(request, some_cases, pictures, lesions) -> Any:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("task", MODELS)
 def test_a_model_of_each_task_by_each_method(task, method, data, tmp_path, monkeypatch):
-    if method == "quantize":
-        pytest.importorskip("nncf")
     cost = comparison.Cost(1, 1, 1, 1.0, 1.0)
     monkeypatch.setattr(comparison, "costs", lambda *_: (cost, cost, float("nan")))
     root = MODELS[task](tmp_path / "models" / "small")

@@ -14,8 +14,6 @@ from medai.bundles import integrity, library, quantized
 from medai.bundles.verify import verify
 from medai.errors import BundleTamperedError, MaliciousBundleError
 
-pytest.importorskip("nncf")
-
 
 @pytest.fixture
 def a_copy(compressed, tmp_path) -> Path:

@@ -13,8 +13,6 @@ from medai.bundles import integrity, library
 from medai.errors import InputError, JobCancelled, WriteError
 from medai.training.compression import comparison, derived
 
-pytest.importorskip("nncf")
-
 
 @pytest.fixture
 def a_library(a_model, tmp_path) -> Path:
