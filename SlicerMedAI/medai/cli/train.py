@@ -128,9 +128,9 @@ def print_scores(table: Table) -> None:
     """Print every metric with its interval."""
     for row in rows(table):
         name = f"{row['Metric']} {row['Label']}".strip()
-        output().print(
-            f"  {name:32} {row['Value']:9.3f}  ({row['Low']:.3f} to {row['High']:.3f}, {row['Cases']} cases)"
-        )
+        # What has no interval is not a number, which is equal to nothing.
+        spread = f"{row['Low']:.3f} to {row['High']:.3f}, " if row["Low"] == row["Low"] else ""
+        output().print(f"  {name:32} {row['Value']:9.3f}  ({spread}{row['Cases']} cases)")
 
 
 def read_data(data: list[Path], kind: str, root: Path | None) -> Any:
