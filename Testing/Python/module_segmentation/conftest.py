@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -214,6 +215,14 @@ def a_slicer(a_models_folder, monkeypatch):
         yield host
     for name in [name for name in sys.modules if name.split(".")[0] in ("MedAISegmentationLib", "MedAISegmentation")]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def warned(monkeypatch) -> list[str]:
+    """What the module has the log warn of, however libraries have set up logging in this process."""
+    lines: list[str] = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(str(text) % values))
+    return lines
 
 
 @pytest.fixture
