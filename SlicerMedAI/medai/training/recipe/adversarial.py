@@ -7,6 +7,7 @@ from typing import Any
 from medai.training.recipe.adversaries import PACKED, discriminator_def, generator_def
 from medai.training.recipe.augmentation import augmentation
 from medai.training.recipe.chosen_steps import cleaning
+from medai.training.recipe.frame import keeping, numbers_and_places
 from medai.training.recipe.inference import evaluator, load_weights
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import geometry, keys_of, label_values, loading, scaling
@@ -41,20 +42,7 @@ def _training(plan: Plan) -> Config:
             "$import os",
             *(f"$from {_OWN} import {name}" for name in _IMPORTED),
         ],
-        "bundle_root": ".",
-        "output_dir": "$@bundle_root + '/runs'",
-        "datalist": "$@output_dir + '/datalist.json'",
-        "weights": "$@bundle_root + '/models/model.pt'",
-        "seed": chosen.seed,
-        "epochs": chosen.epochs,
-        "batch_size": chosen.batch_size,
-        "learning_rate": chosen.learning_rate,
-        "val_interval": chosen.validate_every,
-        "patience": chosen.patience,
-        "num_workers": chosen.workers,
-        "cache_rate": chosen.cache,
-        "device_name": "auto",
-        "device": "$distributed.device(@device_name)",
+        **numbers_and_places(plan),
         "train_cases": cases(plan, "training"),
         **generator_def(plan),
         "network": "$@network_def.to(@device)",
@@ -101,27 +89,12 @@ def _training(plan: Plan) -> Config:
         "finishing": tensors,
         "train": _train(plan),
         "validate": _validate(),
-        "validation": {
-            "_target_": f"{_OWN}.validation.Validation",
-            "evaluator": "@validate#evaluator",
-            "network": "@kept_network",
-            "path": "@weights",
-            "every": "@val_interval",
-            "patience": "@patience",
-        },
-        "history": {
-            "_target_": f"{_OWN}.history.History",
-            "path": "$@output_dir + '/history.json'",
-            "evaluator": "@validate#evaluator",
-        },
-        "checkpoint": {
-            "_target_": f"{_OWN}.checkpoint.Checkpoint",
-            "path": "$@output_dir + '/checkpoint.pt'",
-            "parts": {
+        **keeping(
+            {
                 **{name: f"@{name}" for name in ("network", "discriminator", *steps, "validation", "history")},
                 "ema": "@kept_network",
-            },
-        },
+            }
+        ),
         "initialize": [
             "$monai.utils.set_determinism(seed=@seed)",
             "$os.makedirs(@output_dir, exist_ok=True)",

@@ -8,6 +8,7 @@ from medai.training.recipe import forecasting
 from medai.training.recipe.augmentation import augmentation
 from medai.training.recipe.chosen_steps import cleaning
 from medai.training.recipe.courses import ForecastPlan
+from medai.training.recipe.frame import keeping, numbers_and_places
 from medai.training.recipe.guidance import MASK, forgiving, guided_loss, known_mask, prepare_batch
 from medai.training.recipe.inference import activation, adds_to_its_input, inferer, network_defs
 from medai.training.recipe.noise import degrading, mapping
@@ -46,20 +47,7 @@ def training_config(plan: Plan) -> Config:
             f"$from {_OWN} import distributed",
             f"$from {_OWN} import sampling",
         ],
-        "bundle_root": ".",
-        "output_dir": "$@bundle_root + '/runs'",
-        "datalist": "$@output_dir + '/datalist.json'",
-        "weights": "$@bundle_root + '/models/model.pt'",
-        "seed": chosen.seed,
-        "epochs": chosen.epochs,
-        "batch_size": chosen.batch_size,
-        "learning_rate": chosen.learning_rate,
-        "val_interval": chosen.validate_every,
-        "patience": chosen.patience,
-        "num_workers": chosen.workers,
-        "cache_rate": chosen.cache,
-        "device_name": "auto",
-        "device": "$distributed.device(@device_name)",
+        **numbers_and_places(plan),
         "train_cases": cases(plan, "training"),
         "val_cases": cases(plan, "validation"),
         **network_defs(plan),
@@ -88,23 +76,8 @@ def training_config(plan: Plan) -> Config:
         "finishing": [*degrading(plan), *centring(plan), *tensors],
         "train": _train(plan),
         "validate": _validate(plan),
-        "validation": {
-            "_target_": f"{_OWN}.validation.Validation",
-            "evaluator": "@validate#evaluator",
-            "network": "@kept_network",
-            "path": "@weights",
-            "every": "@val_interval",
-            "patience": "@patience",
-        },
-        "history": {
-            "_target_": f"{_OWN}.history.History",
-            "path": "$@output_dir + '/history.json'",
-            "evaluator": "@validate#evaluator",
-        },
-        "checkpoint": {
-            "_target_": f"{_OWN}.checkpoint.Checkpoint",
-            "path": "$@output_dir + '/checkpoint.pt'",
-            "parts": {
+        **keeping(
+            {
                 "network": "@network",
                 "optimizer": "@optimizer",
                 "lr_scheduler": "@lr_scheduler",
@@ -112,8 +85,8 @@ def training_config(plan: Plan) -> Config:
                 "history": "@history",
                 **({"ema": "@kept_network"} if chosen.ema else {}),
                 **({"loss": "@loss"} if plan.guided else {}),
-            },
-        },
+            }
+        ),
         "initialize": [
             "$monai.utils.set_determinism(seed=@seed)",
             "$distributed.begin()",
