@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from zoo_shapes import Shape, write_shape
+
 LENGTH = 4
 SIZE = (4, 6, 5)
 
@@ -102,4 +104,44 @@ def write_generator(root: Path, *, labels: bool = True, conditions: tuple[str, .
         "2.bias": torch.zeros(channels),
     }
     torch.save(state, root / "models" / "model.pt")
+    return root
+
+
+def write_dreamer(root: Path, *, strides: tuple[int, int]) -> Path:
+    """A bundle with MONAI's own generator, as the Model Zoo writes them: random pictures, always the same weights.
+
+    Parameters
+    ----------
+    root : Path
+        Folder to make; its name is the model's.
+    strides : (int, int)
+        How much larger each of its layers makes pictures of 4 pixels along an edge.
+    """
+    import torch
+    from monai.bundle import ConfigParser
+
+    network = {"_target_": "Generator", "latent_shape": [4], "start_shape": [2, 4, 4], "channels": [2, 1]}
+    shape = Shape(
+        network=network | {"strides": list(strides)},
+        pre=[],
+        post=[{"_target_": "Activationsd", "keys": "pred", "sigmoid": True}],
+        inferer={"_target_": "SimpleInferer"},
+        task="Pictures of nothing made by a GAN",
+        output={"type": "image", "format": "magnitude"},
+        images=(),
+        extra={
+            "preprocessing": None,
+            "evaluator": {
+                "_target_": "SupervisedEvaluator",
+                "network": "@network",
+                "postprocessing": "@postprocessing",
+                "prepare_batch": "$lambda batchdata, *_, **__: (batchdata.to(@device), None, (), {})",
+            },
+        },
+    )
+    write_shape(root, shape)
+    torch.manual_seed(0)
+    made = ConfigParser({"network": shape.network}).get_parsed_content("network")
+    (root / "models").mkdir(exist_ok=True)
+    torch.save(made.state_dict(), root / "models" / "model.pt")
     return root

@@ -18,7 +18,7 @@ from medai.training.evaluation import About
 from medai.training.framing import Frame
 from medai.training.judge_synthesis import compared
 from medai.volume import Volume
-from zoo_shapes import Shape, write_shape
+from small_generators import write_dreamer
 
 SIZE = 16
 
@@ -26,34 +26,7 @@ SIZE = 16
 @pytest.fixture(scope="module")
 def a_generator(tmp_path_factory) -> Path:
     """Random pictures of 16 pixels along an edge."""
-    import torch
-    from monai.bundle import ConfigParser
-
-    shape = Shape(
-        network={"_target_": "Generator", "latent_shape": [4], "start_shape": [2, 4, 4], "channels": [2, 1]}
-        | {"strides": [2, 2]},
-        pre=[],
-        post=[{"_target_": "Activationsd", "keys": "pred", "sigmoid": True}],
-        inferer={"_target_": "SimpleInferer"},
-        task="Pictures of nothing made by a GAN",
-        output={"type": "image", "format": "magnitude"},
-        images=(),
-        extra={
-            "preprocessing": None,
-            "evaluator": {
-                "_target_": "SupervisedEvaluator",
-                "network": "@network",
-                "postprocessing": "@postprocessing",
-                "prepare_batch": "$lambda batchdata, *_, **__: (batchdata.to(@device), None, (), {})",
-            },
-        },
-    )
-    root = write_shape(tmp_path_factory.mktemp("generators") / "dreamer", shape)
-    torch.manual_seed(0)
-    made = ConfigParser({"network": shape.network}).get_parsed_content("network")
-    (root / "models").mkdir(exist_ok=True)
-    torch.save(made.state_dict(), root / "models" / "model.pt")
-    return root
+    return write_dreamer(tmp_path_factory.mktemp("generators") / "dreamer", strides=(2, 2))
 
 
 def a_hill(rng, shape=(1, SIZE, SIZE)) -> Volume:

@@ -15,8 +15,7 @@ from medai.errors import InputError, MedAIError
 from medai.training import folder
 from medai.training.data import assign_folds, read_data_list, split
 from medai.training.synthetic import Synthesis
-from small_generators import write_generator
-from zoo_shapes import Shape, write_shape
+from small_generators import write_dreamer, write_generator
 
 SIZE = 8
 
@@ -24,34 +23,7 @@ SIZE = 8
 @pytest.fixture(scope="module")
 def a_generator(tmp_path_factory) -> Path:
     """Random pictures of 8 pixels along an edge."""
-    import torch
-    from monai.bundle import ConfigParser
-
-    network = {"_target_": "Generator", "latent_shape": [4], "start_shape": [2, 4, 4], "channels": [2, 1]}
-    shape = Shape(
-        network=network | {"strides": [2, 1]},
-        pre=[],
-        post=[{"_target_": "Activationsd", "keys": "pred", "sigmoid": True}],
-        inferer={"_target_": "SimpleInferer"},
-        task="Pictures of nothing made by a GAN",
-        output={"type": "image", "format": "magnitude"},
-        images=(),
-        extra={
-            "preprocessing": None,
-            "evaluator": {
-                "_target_": "SupervisedEvaluator",
-                "network": "@network",
-                "postprocessing": "@postprocessing",
-                "prepare_batch": "$lambda batchdata, *_, **__: (batchdata.to(@device), None, (), {})",
-            },
-        },
-    )
-    root = write_shape(tmp_path_factory.mktemp("generators") / "dreamer", shape)
-    torch.manual_seed(0)
-    made = ConfigParser({"network": shape.network}).get_parsed_content("network")
-    (root / "models").mkdir(exist_ok=True)
-    torch.save(made.state_dict(), root / "models" / "model.pt")
-    return root
+    return write_dreamer(tmp_path_factory.mktemp("generators") / "dreamer", strides=(2, 1))
 
 
 @pytest.fixture
