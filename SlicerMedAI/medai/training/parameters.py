@@ -22,7 +22,6 @@ NETWORKS = (
     "resnet10",
     "resnet18",
     "autoencoder",
-    "shrinkage",
     "retinanet",
     "generator",
     "gru",

@@ -17,7 +17,7 @@ from medai.training.data import DataItem, DataList, check, read_data_list, split
 from medai.training.parameters import AUGMENTATIONS, TrainingParameters
 from medai.training.recipe import Plan, bundle_configs, plan
 from medai.training.recipe.augmentation import augmentation
-from medai.training.recipe.inference import network_defs
+from medai.training.recipe.inference import network_def
 from medai.training.recipe.networks import FITTING
 
 
@@ -69,7 +69,7 @@ def test_every_network_takes_its_patch(plan_for, task, name):
     edge = 32 if name == "densenet121" else 16
     dimensions = 2 if task == "classify" else 3
     made = plan_for(task, network=name, patch_size=[edge] * dimensions, dropout=0.1)
-    network = ConfigParser(network_defs(made)).get_parsed_content("network_def").eval()
+    network = ConfigParser({"network_def": network_def(made)}).get_parsed_content("network_def").eval()
     with torch.inference_mode():
         out = network(torch.zeros(2, 1, *made.patch))
     expected = (2, 2) if task == "classify" else (2, made.outputs, *made.patch)
@@ -80,7 +80,7 @@ def test_every_network_takes_its_patch(plan_for, task, name):
 @pytest.mark.parametrize(("stem", "left"), [(0, 16), (1, 16), (2, 8), (4, 4)])
 def test_a_stem_makes_the_image_as_much_smaller_as_was_asked(plan_for, stem, left):
     made = plan_for("classify", network="resnet10", patch_size=[16, 16], stem=stem)
-    network = ConfigParser(network_defs(made)).get_parsed_content("network_def").eval()
+    network = ConfigParser({"network_def": network_def(made)}).get_parsed_content("network_def").eval()
     seen = []
     network.layer1.register_forward_hook(lambda *parts: seen.append(tuple(parts[2].shape[2:])))
     with torch.inference_mode():

@@ -120,12 +120,17 @@ def _elastic(plan: Plan, keys: list[str]) -> list[Config]:
 
 
 def _chosen(name: str, plan: Plan) -> Config:
-    if name != "low_resolution":
-        return {}
-    back = "bilinear" if plan.dimensions == 2 else "trilinear"
-    return {"zoom_range": [plan.parameters.lowest_resolution, 1.0], "upsample_mode": back}
+    found: Config = {}
+    if name == "low_resolution":
+        back = "bilinear" if plan.dimensions == 2 else "trilinear"
+        found = {"zoom_range": [plan.parameters.lowest_resolution, 1.0], "upsample_mode": back}
+    if plan.task == "denoise" and name in _SMOOTHING:
+        # Many scanners interpolate, and how much may be taken out of an image depends on how smooth it is.
+        found["prob"] = 0.3
+    return found
 
 
+_SMOOTHING = ("low_resolution", "blur")
 _SPATIAL = {"flip": _flips, "turn": _turns, "affine": _affine, "elastic": _elastic}
 _INTENSITY: dict[str, Config] = {
     "low_resolution": {

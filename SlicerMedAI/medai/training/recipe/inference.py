@@ -11,7 +11,6 @@ from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.networks import network
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import centring, geometry, scaling
-from medai.training.recipe.shrinkage import shrinkage_def
 
 Config = dict[str, Any]
 WEIGHTS = "$@bundle_root + '/models/model.pt'"
@@ -39,7 +38,7 @@ def network_def(plan: Plan) -> Config:
         plan.outputs,
         width=chosen.width,
         dropout=chosen.dropout,
-        norm="batch" if plan.gives_image else "instance",
+        norm=_norm(plan),
         levels=chosen.levels,
         stem=chosen.stem,
         code=chosen.code or (_CODE[plan.dimensions] if plan.task == "encode" else 0),
@@ -52,13 +51,28 @@ def network_def(plan: Plan) -> Config:
 
 def network_defs(plan: Plan) -> dict[str, Any]:
     """The entry ``"network_def"`` of a configuration, and those that it is made of."""
-    own = {"shrinkage": shrinkage_def, "generator": generator_def}.get(plan.parameters.network)
-    return own(plan) if own is not None else {"network_def": network_def(plan)}
+    return generator_def(plan) if plan.parameters.network == "generator" else {"network_def": network_def(plan)}
+
+
+def without_norms(plan: Plan) -> bool:
+    """Whether twice as bright an image, noise and all, becomes twice as bright a result.
+
+    What has neither norms nor biases (but the last layer's) knows no scale, so noise that is stronger or weaker than
+    what it has seen is little harder (Mohan et al., Robust and Interpretable Blind Image Denoising via Bias-Free CNNs,
+    ICLR 2020).
+    """
+    return plan.task == "denoise" and plan.parameters.network == "dynunet"
+
+
+def _norm(plan: Plan) -> str | None:
+    if without_norms(plan):
+        return None
+    return "batch" if plan.gives_image else "instance"
 
 
 def adds_to_its_input(plan: Plan) -> bool:
     """Whether the network's output is added to the image."""
-    return plan.task == "denoise" and plan.parameters.network not in ("autoencoder", "shrinkage")
+    return plan.task == "denoise" and plan.parameters.network != "autoencoder"
 
 
 def inferer(plan: Plan) -> Config:
@@ -91,7 +105,7 @@ def inference_config(plan: Plan) -> Config:
         "datalist": "$[{'image': path} for path in sorted(glob.glob(os.path.join(@dataset_dir, @image_pattern)))]",
         # Fitted on the validation cases when the training has ended.
         **({"temperature": 1.0} if plan.task == "classify" else {}),
-        **network_defs(plan),
+        "network_def": network_def(plan),
         "network": "$@network_def.to(@device)",
         "preprocessing": {
             "_target_": "Compose",

@@ -27,7 +27,7 @@ FITTING = {
     "segment": ("dynunet", "unet", "segresnet"),
     "classify": _CLASSIFIERS,
     "detect": ("retinanet",),
-    "denoise": ("shrinkage", "dynunet", "unet", "segresnet", "autoencoder"),
+    "denoise": ("dynunet", "unet", "segresnet", "autoencoder"),
     "encode": ("autoencoder",),
     "synthesize": ("generator",),
     "forecast": ("gru", "lstm"),
@@ -104,7 +104,7 @@ def network(
     dropout : float
     norm : str
         ``"instance"`` makes each image's own contrast not matter; ``"batch"`` keeps it, where the result depends on it.
-        A U-Net can do without (None).
+        A U-Net and a DynUNet can do without (None).
     levels : int
         Resolutions of a network that halves; 0 for the usual number.
     stem : int
@@ -135,7 +135,7 @@ def network(
     strides = halvings(patch, levels)
     widths = [width * 2**level for level in range(len(strides) + 1)]
     if name == "dynunet":
-        return _dynunet(common, widths, strides, dropout, norm or "batch")
+        return _dynunet(common, widths, strides, dropout, norm)
     kind = {"unet": "UNet", "autoencoder": "AutoEncoder"}[name]
     residual = {"num_res_units": 2, "norm": norm, "dropout": dropout}
     if kind == "AutoEncoder":
@@ -146,7 +146,9 @@ def network(
     return {"_target_": kind, **common, "channels": widths, "strides": _plain(strides), **residual}
 
 
-def _dynunet(common: Config, widths: list[int], strides: list[tuple[int, ...]], dropout: float, norm: str) -> Config:
+def _dynunet(
+    common: Config, widths: list[int], strides: list[tuple[int, ...]], dropout: float, norm: str | None
+) -> Config:
     dimensions = common["spatial_dims"]
     return {
         "_target_": "DynUNet",
@@ -155,7 +157,7 @@ def _dynunet(common: Config, widths: list[int], strides: list[tuple[int, ...]], 
         "strides": [[1] * dimensions, *map(list, strides)],
         "upsample_kernel_size": [list(stride) for stride in strides],
         "filters": widths,
-        "norm_name": [norm.upper(), {"affine": True}],
+        "norm_name": [norm.upper(), {"affine": True}] if norm else "",
         "act_name": ["leakyrelu", {"negative_slope": 0.01, "inplace": True}],
         **({"dropout": dropout} if dropout else {}),
     }

@@ -12,14 +12,6 @@ from medai.training.recipe.unknown import number_of_unknown
 
 Config = dict[str, Any]
 
-# To a network that sees all noise as strong as any other it is one task, not one for each strength. The estimate is the
-# median of the finest diagonal details (Donoho and Johnstone, Biometrika 81 (1994) 425), 1.349 standard deviations of
-# white noise; where nothing differs, as in what was filled up, there is none.
-_IN_UNITS_OF_NOISE = (
-    "$lambda d: (lambda x: (lambda a: (lambda s: {**d, **{k: d[k] / s for k in ('image', 'label') if k in d}})"
-    "(max(float(numpy.median(a[a > 0])) / 1.349, 1e-6) if (a > 0).any() else 1.0))"
-    "(numpy.abs(x[:, 1:, 1:] - x[:, :-1, 1:] - x[:, 1:, :-1] + x[:, :-1, :-1])))(numpy.asarray(d['image']))"
-)
 _PERCENTILES = {"lower": 0.5, "upper": 99.5, "b_min": 0.0, "b_max": 1.0}
 _PEAK = "$lambda d: {**d, 'image': d['image'] / max(float(numpy.percentile(d['image'], 99.5)), 1e-6)}"
 
@@ -111,9 +103,7 @@ def target_scaling(plan: Plan) -> list[Config]:
 
 def centring(plan: Plan) -> list[Config]:
     """The last step, after random changes too."""
-    if plan.task == "denoise":
-        return [_IN_UNITS_OF_NOISE]  # type: ignore[list-item]  # MONAI takes expressions for transforms
-    if plan.parameters.normalization != "zscore":
+    if plan.parameters.normalization != "zscore" or plan.task == "denoise":
         return []
     return [{"_target_": "NormalizeIntensityd", "keys": "image", "channel_wise": True}]
 

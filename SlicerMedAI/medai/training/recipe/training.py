@@ -10,7 +10,7 @@ from medai.training.recipe.chosen_steps import cleaning
 from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.frame import keeping, numbers_and_places
 from medai.training.recipe.guidance import MASK, forgiving, guided_loss, known_mask, prepare_batch
-from medai.training.recipe.inference import activation, adds_to_its_input, inferer, network_defs
+from medai.training.recipe.inference import activation, adds_to_its_input, inferer, network_defs, without_norms
 from medai.training.recipe.noise import degrading, mapping
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import (
@@ -99,11 +99,11 @@ def training_config(plan: Plan) -> Config:
 
 
 def _begun(plan: Plan) -> str:
+    if without_norms(plan):
+        return "beginning.begin_without_norms(@network_def)"
     # A U-Net of MONAI's ends with a unit around which its input is led, so it has no last layer to begin with.
     if adds_to_its_input(plan) and plan.parameters.network != "unet":
         return "beginning.begin_with_nothing(@network_def)"
-    if plan.parameters.network == "shrinkage":
-        return "beginning.begin_with_cosines(@network_def)"
     return "@network_def"
 
 
