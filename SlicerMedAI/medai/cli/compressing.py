@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as Printed
 
+from medai.cli import data as data_options
 from medai.cli import options
+from medai.cli.data import read_data
 from medai.cli.outcome import ExitCode, errors, guarded, output
 from medai.cli.progress import Listener
-from medai.cli.train import read_data, rows, settings_of
+from medai.cli.train import rows, settings_of
 from medai.result import Result
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Model name or bundle folder.")]
@@ -28,10 +30,8 @@ def compress(
         list[Path] | None,
         typer.Option(metavar="DATA", help="Images, best with references; as for 'medai train'. Repeat for several."),
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="What DATA is, when it is not recognised.")] = "auto",
-    data_root: Annotated[
-        Path | None, typer.Option("--data-root", metavar="FOLDER", help="What the paths in a data list start from.")
-    ] = None,
+    kind: data_options.Kind = "auto",
+    data_root: data_options.DataRoot = None,
     target: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="The new bundle; beside the old by default.")
     ] = None,

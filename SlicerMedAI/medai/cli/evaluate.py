@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from medai.cli import data as data_options
+from medai.cli.data import read_data
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
-from medai.cli.train import print_scores, read_data, rows
+from medai.cli.train import print_scores, rows
 
 _HELP = """Measure how good a model is on DATA, which is anything 'medai train' learns from. The output folder gets a
 table of the cases (cases.csv), a summary with 95 % intervals (summary.json) and a page to read (report.html)."""
@@ -22,10 +24,10 @@ def command(
     *,
     target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the report goes.")],
     split: Annotated[str, typer.Option(help="training, validation or test; all cases by default.")] = "",
-    kind: Annotated[str, typer.Option("--kind", help="What DATA is, when it is not recognised.")] = "auto",
-    data_root: Annotated[
-        Path | None, typer.Option("--data-root", metavar="FOLDER", help="What the paths in a data list start from.")
-    ] = None,
+    kind: data_options.Kind = "auto",
+    data_root: data_options.DataRoot = None,
+    labels: data_options.Labels = None,
+    columns: data_options.Columns = None,
     count: Annotated[
         int, typer.Option(min=0, help="Images that a generator makes; as many as it learned from by default.")
     ] = 0,
@@ -48,7 +50,7 @@ def command(
 
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(model)
-            listed = read_data(data, kind, data_root)
+            listed = read_data(data, kind, data_root, labels=labels, columns=columns)
             chosen: dict[str, Any] = {"split": split, "count": count, "seed": seed, "device": device}
             chosen |= {"utility": utility, "utility_epochs": utility_epochs, "utility_cases": utility_cases}
             result = evaluate(model, listed, target, on_progress=listener, **chosen)

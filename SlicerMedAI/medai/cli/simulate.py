@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from medai.cli import data as data_options
 from medai.cli import options
+from medai.cli.data import read_data
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
-from medai.cli.train import read_data
 
 _HELP = """Simulate series of visits: of every image with a label map in DATA, one series in which the labelled
 structure shrinks, smoothly and at a rate drawn at random (slow, as in healthy ageing, or fast), while the patient lies
@@ -26,7 +27,7 @@ def command(
     measurement: Annotated[str, typer.Option(help="Title of the column of volumes.")] = "Volume (mL)",
     visits: Annotated[tuple[int, int], typer.Option(help="Fewest and most of a subject.")] = (2, 6),
     seed: Annotated[int, typer.Option(help="The same seed gives the same series.")] = 0,
-    kind: Annotated[str, typer.Option("--kind", help="What DATA is, when it is not recognised.")] = "auto",
+    kind: data_options.Kind = "auto",
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -37,7 +38,7 @@ def command(
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(target.name)
             how = Simulation(visits=visits)
-            listed = read_data(data, kind, None)
+            listed = read_data(data, kind)
             table = simulate(listed, target, measurement=measurement, how=how, seed=seed, report=listener)
         if not quiet:
             output().print(f"{table} (simulated)")

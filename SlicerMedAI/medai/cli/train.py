@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from medai.cli import data as data_options
+from medai.cli.data import read_data
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
 from medai.errors import InputError
@@ -36,14 +37,10 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="One hyper-parameter, such as epochs=50. Repeat for several."),
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="What DATA is, when it is not recognised.")] = "auto",
-    data_root: Annotated[
-        Path | None, typer.Option("--data-root", metavar="FOLDER", help="What the paths in a data list start from.")
-    ] = None,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--label", metavar="NUMBER=NAME", help="What a label of DATA means. Repeat for several."),
-    ] = None,
+    kind: data_options.Kind = "auto",
+    data_root: data_options.DataRoot = None,
+    labels: data_options.Labels = None,
+    columns: data_options.Columns = None,
     validation: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the cases to validate with, when DATA is not divided.")
     ] = 0.2,
@@ -89,7 +86,7 @@ def command(
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(target.name)
             result = train(
-                _named(read_data(data, kind, data_root), labels or []),
+                read_data(data, kind, data_root, labels=labels, columns=columns),
                 task,
                 target,
                 parameters=_chosen(parameters, settings or []),
@@ -131,26 +128,6 @@ def print_scores(table: Table) -> None:
         # What has no interval is not a number, which is equal to nothing.
         spread = f"{row['Low']:.3f} to {row['High']:.3f}, " if row["Low"] == row["Low"] else ""
         output().print(f"  {name:32} {row['Value']:9.3f}  ({spread}{row['Cases']} cases)")
-
-
-def read_data(data: list[Path], kind: str, root: Path | None) -> Any:
-    """One data list of all that was named."""
-    from medai.training.data import read_data_list, together
-
-    def options(path: Path) -> dict[str, Path]:
-        return {"base_dir": root.expanduser()} if root is not None and path.suffix.lower() == ".json" else {}
-
-    return together([read_data_list(each.expanduser(), kind, **options(each)) for each in data])
-
-
-def _named(data: Any, labels: list[str]) -> Any:
-    names = dict(data.label_names)
-    for label in labels:
-        number, _, name = label.partition("=")
-        if not number.strip().isdecimal() or not name.strip():
-            raise InputError(f"'{label}' does not name a label.", "", "Write it as number=name, such as 1=tumour.")
-        names[int(number)] = name.strip()
-    return replace(data, label_names=names)
 
 
 def _chosen(file: Path | None, settings: list[str]) -> dict[str, object]:

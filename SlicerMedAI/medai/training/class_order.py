@@ -77,7 +77,7 @@ def _numbers(data: DataList, description: Description, values: Iterable[int]) ->
             raise InputError(
                 f"The model '{description.name}' does not know the class '{name}'.",
                 f"It tells apart {', '.join(description.classes)}.",
-                "Name the classes of the data as the model names them.",
+                "Call it what the model calls it (--label CLASS=NAME), or leave out its cases (--label CLASS=).",
             )
     return found
 

@@ -11,6 +11,7 @@ from medai.training.data.datalist import DataList
 from medai.training.data.fitting import fitting
 from medai.training.data.item import ArrayReference, DataItem
 from medai.training.data.monai_list import write_monai_list
+from medai.training.data.naming import renamed
 from medai.training.data.reading import KINDS, read_data_list
 from medai.training.data.report import DataReport, Problem, without_bad_items
 from medai.training.data.splits import assign_folds, split, use_fold
@@ -29,6 +30,7 @@ __all__ = [
     "check",
     "fitting",
     "read_data_list",
+    "renamed",
     "split",
     "together",
     "use_fold",
