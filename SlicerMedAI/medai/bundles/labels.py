@@ -82,7 +82,8 @@ def plain_text(value: object, longest: int = 200) -> str:
     if value is None:
         return ""
     words = " ".join(str(value)[: 4 * longest].split())
-    shown = "".join(letter for letter in words if unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co"))
+    seen = "".join(letter for letter in words if unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co"))
+    shown = " ".join(seen.split())  # what stood between two spaces may be gone
     return shown if len(shown) <= longest else f"{shown[: longest - 3]}..."
 
 
@@ -118,7 +119,7 @@ def _names(channel_def: object) -> dict[int, str]:
 
 def spoken(name: object) -> str:
     """The name of a structure or class as people read it."""
-    return plain_text(name).replace("_", " ").strip()
+    return " ".join(plain_text(name).replace("_", " ").split())
 
 
 def _segment(number: int, item: Mapping[str, Any]) -> Segment:

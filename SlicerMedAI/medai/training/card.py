@@ -12,6 +12,7 @@ from medai.training.card_courses import forecast_calibration, forecast_input, fo
 from medai.training.data import DataList
 from medai.training.data.item import SPLITS
 from medai.training.evaluation import Estimate, Summary
+from medai.training.markdown import escaped, in_code
 from medai.training.recipe import ForecastPlan, Plan
 
 NOISES = {"rician": "Rician", "gaussian": "white Gaussian", "low_dose_ct": "low-dose CT"}
@@ -56,7 +57,7 @@ def model_card(
         Of a forecaster.
     """
     parts = [
-        f"# {description.title}",
+        f"# {escaped(description.title)}",
         _what(plan),
         "Research only. Not a medical device; not for diagnosis.",
         "## Use",
@@ -78,7 +79,7 @@ def model_card(
 
 def _what(plan: Plan) -> str:
     kind = "pictures" if plan.dimensions == 2 else "volumes"
-    shown = f"{plan.modality} {kind}" if plan.modality else kind
+    shown = f"{escaped(plan.modality)} {kind}" if plan.modality else kind
     if plan.task == "denoise":
         return f"Takes {NOISES[plan.parameters.noise_model]} noise out of {shown}."
     if isinstance(plan, ForecastPlan):
@@ -88,7 +89,7 @@ def _what(plan: Plan) -> str:
     if plan.task == "translate":
         return f"Makes **synthetic** images of another contrast out of {shown}. They were never measured."
     names = "\n".join(
-        f"- {number}: {name}" for number, name in enumerate(plan.classes.values(), plan.task == "segment")
+        f"- {number}: {escaped(name)}" for number, name in enumerate(plan.classes.values(), plan.task == "segment")
     )
     if plan.task == "detect":
         return f"Draws boxes, each with a score, around what it finds in {shown}:\n\n{names}"
@@ -156,8 +157,8 @@ def data_text(data: DataList) -> str:
         if patients
         else "Patients are not known, so images of one patient may be in two parts."
     )
-    notes = "".join(f"\n- {note}" for note in data.notes)
-    text = f"'{data.name}': {len(data)} cases, {listed}. {grouped} Terms: see `data_license.txt`."
+    notes = "".join(f"\n- {escaped(note)}" for note in data.notes)
+    text = f"'{escaped(data.name)}': {len(data)} cases, {listed}. {grouped} Terms: see `data_license.txt`."
     return f"{text}\n{notes}" if notes else text
 
 
@@ -186,7 +187,7 @@ def _training(plan: Plan, rows: Sequence[dict[str, float]]) -> str:
     if plan.guided:
         text += f" Masks showed where each class is seen (weight {chosen.mask_guidance:g})."
     if chosen.start_from:
-        text += f" It started from the weights of `{Path(chosen.start_from).name}`."
+        text += f" It started from the weights of `{in_code(Path(chosen.start_from).name)}`."
     if chosen.ignore_label is not None:
         text += f" Voxels labelled {chosen.ignore_label} are unknown and count nowhere."
     if plan.weights is not None:
@@ -201,13 +202,13 @@ def _training(plan: Plan, rows: Sequence[dict[str, float]]) -> str:
 def _calibration(plan: Plan, found: Calibration) -> str:
     kind = "sigmoid of each finding" if plan.multi_label else "softmax"
     if found.note:
-        said = f"Temperature 1: {found.note}. Expected calibration error {found.before:.3f}."
+        said = f"Temperature 1: {escaped(found.note)}. Expected calibration error {found.before:.3f}."
     else:
         said = (
             f"Temperature {found.temperature:.4g}, by which the network's output is divided before the {kind} "
             f"(Guo et al., ICML 2017). Expected calibration error {found.before:.3f} before, {found.after:.3f} after."
         )
-    points = "\n".join(f"- {point}" for point in found.points)
+    points = "\n".join(f"- {escaped(point)}" for point in found.points)
     decided = f"Positive is:\n\n{points}" if points else "The most probable class is taken."
     return f"{said} Fitted on the {found.cases} validation cases, which flatters these figures a little.\n\n{decided}"
 
@@ -232,21 +233,22 @@ def scores_table(summary: Summary) -> str:
 
 def _line(estimate: Estimate) -> str:
     unit = f" {estimate.unit}" if estimate.unit else ""
+    label = escaped(estimate.label)
     if estimate.value != estimate.value:
-        return f"| {estimate.metric} | {estimate.label} | not defined ({estimate.reason}) | | {estimate.n} |"
+        return f"| {estimate.metric} | {label} | not defined ({escaped(estimate.reason)}) | | {estimate.n} |"
     spread = "" if estimate.low != estimate.low else f"{estimate.low:.3f} to {estimate.high:.3f}"
-    return f"| {estimate.metric} | {estimate.label} | {estimate.value:.3f}{unit} | {spread} | {estimate.n} |"
+    return f"| {estimate.metric} | {label} | {estimate.value:.3f}{unit} | {spread} | {estimate.n} |"
 
 
 def _failures(plan: Plan, summary: Summary | None) -> str:
-    found = [f"- {note}" for note in summary.notes] if summary is not None else []
+    found = [f"- {escaped(note)}" for note in summary.notes] if summary is not None else []
     if summary is not None:
         metric = _BY_LABEL.get(plan.task, "psnr")
         by_label = [e for e in summary.estimates if e.metric == metric and e.label and e.value == e.value]
         if len(by_label) > 1:
             worst = min(by_label, key=lambda estimate: estimate.value)
-            found.append(f"- Weakest: {worst.label}, {metric} {worst.value:.3f}.")
-    shown = f"{plan.modality} images" if plan.modality else "images"
+            found.append(f"- Weakest: {escaped(worst.label)}, {metric} {worst.value:.3f}.")
+    shown = f"{escaped(plan.modality)} images" if plan.modality else "images"
     found.append(
         f"- {shown[0].upper()}{shown[1:]} unlike those of the data: other devices, ages, diseases, fields of view."
     )

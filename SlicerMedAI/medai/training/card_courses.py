@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from medai.training.calibrating_forecasts import ForecastCalibration
+from medai.training.markdown import escaped
 from medai.training.recipe import ForecastPlan
 
 
 def forecast_what(plan: ForecastPlan) -> str:
     """What it is for."""
-    targets = "\n".join(f"- {target}" for target in plan.targets)
-    classes = ", ".join(plan.classes.values())
+    targets = "\n".join(f"- {escaped(target)}" for target in plan.targets)
+    classes = ", ".join(map(escaped, plan.classes.values()))
     told = f"\n\nIt also says how probable each of these classes is for the subject: {classes}." if classes else ""
     images = " and their images" if plan.images else ""
     return (
@@ -20,7 +21,7 @@ def forecast_what(plan: ForecastPlan) -> str:
 
 def forecast_input(plan: ForecastPlan) -> str:
     """What it takes."""
-    names = ", ".join(one.name for one in plan.measurements)
+    names = ", ".join(escaped(one.name) for one in plan.measurements)
     text = (
         f"Input: at least two visits of one subject with their dates, and of each what was measured of: {names}. Gaps "
         "of any length, missing visits and missing values are ordinary; nothing is filled in."
@@ -39,7 +40,9 @@ def forecast_calibration(plan: ForecastPlan, found: ForecastCalibration | None) 
     """By which factors its output is calibrated."""
     if found is None:
         return "Not calibrated: no case was held out."
-    factors = ", ".join(f"{target} {factor:g}" for target, factor in zip(plan.targets, found.spread, strict=True))
+    factors = ", ".join(
+        f"{escaped(target)} {factor:g}" for target, factor in zip(plan.targets, found.spread, strict=True)
+    )
     text = f"Scales of the forecast distributions are multiplied by: {factors} (maximum likelihood"
     text += f" on {found.forecasts} forecasts of validation subjects)."
     if plan.classes:

@@ -8,6 +8,7 @@ from medai.bundles.description import Description
 from medai.training.card import data_text, scores_table
 from medai.training.data import DataList
 from medai.training.evaluation import Summary
+from medai.training.markdown import escaped
 from medai.training.recipe import Plan
 
 _SYNTHETIC = (
@@ -31,7 +32,7 @@ def synthesis_card(
 ) -> str:
     """``docs/README.md`` of a trained generator; parameters as for `medai.training.card.model_card`."""
     parts = [
-        f"# {description.title}",
+        f"# {escaped(description.title)}",
         _what(plan),
         _SYNTHETIC,
         "## Use",
@@ -51,12 +52,12 @@ def synthesis_card(
 
 def _what(plan: Plan) -> str:
     kind = "pictures" if plan.dimensions == 2 else "volumes"
-    shown = f"{plan.modality} {kind}" if plan.modality else kind
+    shown = f"{escaped(plan.modality)} {kind}" if plan.modality else kind
     if plan.maps:
-        names = "\n".join(f"- {number}: {name}" for number, name in enumerate(plan.classes.values(), 1))
+        names = "\n".join(f"- {number}: {escaped(name)}" for number, name in enumerate(plan.classes.values(), 1))
         return f"Makes {shown} and, with each, the labels that belong to it:\n\n{names}"
     if plan.conditions:
-        return f"Makes {shown}. It can be asked to show: {', '.join(plan.conditions)}."
+        return f"Makes {shown}. It can be asked to show: {', '.join(map(escaped, plan.conditions))}."
     return f"Makes {shown}."
 
 

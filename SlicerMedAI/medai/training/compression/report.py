@@ -8,6 +8,7 @@ from pathlib import Path
 from medai.errors import WriteError
 from medai.files.tables import write_csv, write_json
 from medai.result import Table
+from medai.training.markdown import escaped, in_code
 
 _FOLDER = "docs"
 _METHODS = {
@@ -62,7 +63,8 @@ def card(old: str, table: Table, *, source: str, method: str, command: str, data
     notes : tuple of str
         What a person should know of the run.
     """
-    said = "".join(f"\n- {note}" for note in notes)
+    said = "".join(f"\n- {escaped(note)}" for note in notes)
+    source, data = in_code(source), escaped(data)
     return (
         f"# Made of `{source}`\n\n{_METHODS[method]}\n\n```\n{command}\n```\n\nData: '{data}'.\n{said}\n\n"
         f"{markdown(table)}\n\nTimes are medians of alternating turns in one process on one computer; memory is that "
@@ -75,7 +77,7 @@ def card(old: str, table: Table, *, source: str, method: str, command: str, data
 def markdown(table: Table) -> str:
     """The table for a card."""
     head = "| quantity | before | after | after / before | difference |\n|---|---|---|---|---|\n"
-    return head + "\n".join("| " + " | ".join(line) + " |" for line in lines(table))
+    return head + "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines(table))
 
 
 def lines(table: Table) -> list[tuple[str, str, str, str, str]]:
