@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -138,3 +139,21 @@ def test_openvinos_statistics_are_never_loaded(converted: Callable[..., Runner])
     converted("openvino")
     assert "openvino" in sys.modules
     assert sys.modules.get("openvino_telemetry") is None
+
+
+def test_a_network_that_openvino_cannot_convert_leaves_logging_to_everybody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Untraceable(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("this cannot be traced")
+
+    converter = kinds.CONVERTERS["openvino"]
+    if not converter.version():
+        pytest.skip("openvino is not installed")
+    before = list(logging.root.filters), logging.root.level
+    with pytest.raises(RuntimeError, match="cannot be traced"):
+        converter.convert(Untraceable().eval(), torch.zeros(1, 1, 8, 8), tmp_path, fixed=False)
+    assert (list(logging.root.filters), logging.root.level) == before
+    logging.warning("somebody else's warning")
+    assert "somebody else's warning" in caplog.text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +53,21 @@ def converted(network: torch.nn.Module, example: torch.Tensor, *, fixed: bool) -
     """The network as an ``openvino.Model``; for the parameters see `convert`."""
     openvino = package()
     sizes = list(example.shape) if fixed else [-1, example.shape[1], *[-1] * (example.ndim - 2)]
-    with warnings.catch_warnings(), torch.no_grad(), grouped_by_channels(network):
+    with warnings.catch_warnings(), torch.no_grad(), grouped_by_channels(network), _everybodys_log_kept():
         warnings.simplefilter("ignore")  # sizes that tracing takes for constants show when the result is compared
         return openvino.convert_model(network, example_input=example, input=[openvino.PartialShape(sizes)])
+
+
+@contextmanager
+def _everybodys_log_kept() -> Iterator[None]:
+    """Leave Python's root logger as it was: OpenVINO silences it for a conversion, and for ever when that fails."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters, root.handlers = filters, handlers
 
 
 def save(model: Any, path: Path) -> None:
