@@ -31,8 +31,9 @@ types: test-environment
 imports: test-environment
 	$(BIN)/lint-imports
 
+# As many tests at a time as there are cores, each with one thread. What a file's tests share is made once.
 pytest: test-environment
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 bench: test-environment
 	PYTHONPATH=Testing $(BIN)/python -m benchmarks

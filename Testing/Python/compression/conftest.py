@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from medai.bundles import integrity
 from medai.result import Result
 from medai.training.compression import comparison
 from medai.volume import Volume
+from monai_process import run_bundle
 from small_bundles import ARGMAX, LOAD, SAVE, Recipe, images_for, unet, write_bundle, write_nifti
 
 MR = {"medai": {"task": "segment", "modality": "MR", "title": "Tiny"}}
@@ -108,14 +106,9 @@ def bundle_run(tmp_path) -> Callable[[Path, Volume], np.ndarray]:
     def run(root: Path, volume: Volume) -> np.ndarray:
         (tmp_path / "input").mkdir()
         write_nifti(volume, tmp_path / "input" / "image.nii")
-        call = {
-            "config_file": str(root / "configs" / "inference.json"),
-            "bundle_root": str(root),
-            "dataset_dir": str(tmp_path / "input"),
-            "output_dir": str(tmp_path / "eval"),
-        }
-        program = "import json, sys, monai.bundle; monai.bundle.run(run_id='run', **json.loads(sys.argv[1]))"
-        subprocess.run([sys.executable, "-c", program, json.dumps(call)], check=True, capture_output=True, cwd=tmp_path)
+        places = {"config_file": root / "configs" / "inference.json", "bundle_root": root}
+        places |= {"dataset_dir": tmp_path / "input", "output_dir": tmp_path / "eval"}
+        run_bundle(*(f"--{name}={path}" for name, path in places.items()), cwd=tmp_path)
         (path,) = (tmp_path / "eval").glob("*.nii.gz")
         return np.asanyarray(nibabel.load(path).dataobj).squeeze().transpose(2, 1, 0)
 

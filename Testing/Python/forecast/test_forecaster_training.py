@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -14,6 +12,7 @@ from medai.api.training import prepare_training
 from medai.bundles import configs, trust
 from medai.bundles.description import describe
 from medai.errors import InputError, JobCancelled
+from monai_process import run_bundle
 
 TARGET = "Volume (mL)"
 
@@ -74,18 +73,8 @@ def test_monai_runs_the_bundle_on_tables_by_itself(a_forecaster, a_table, tmp_pa
     table = a_table(("A", "2024-01-01", 3.2, 28), ("A", "2025-01-01", 2.95, ""))
     (tmp_path / "tables").mkdir()
     shutil.copy(table, tmp_path / "tables" / "subject_a.csv")
-    command = [
-        sys.executable,
-        "-m",
-        "monai.bundle",
-        "run",
-        "--config_file",
-        str(a_forecaster / "configs/inference.json"),
-    ]
-    command += ["--bundle_root", str(a_forecaster), "--dataset_dir", str(tmp_path / "tables")]
-    command += ["--output_dir", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    places = ["--bundle_root", a_forecaster, "--dataset_dir", tmp_path / "tables", "--output_dir", tmp_path / "out"]
+    run_bundle("--config_file", a_forecaster / "configs/inference.json", *places, cwd=tmp_path)
     name, *numbers = (tmp_path / "out" / "forecasts.csv").read_text(encoding="utf-8").strip().split(",")
     assert name == "subject_a"
     assert len(numbers) == 4  # location and scale of the volume, and two logits

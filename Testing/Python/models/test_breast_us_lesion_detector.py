@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 import medai
 from medai.bundles.description import describe
 from medai.volume import Volume
+from monai_process import run_bundle
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "breast_us_lesion_detector"
@@ -71,10 +70,8 @@ def test_monai_bundle_run_finds_what_medai_finds(tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / picture.name).write_bytes(picture.read_bytes())
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
-    command += ["--bundle_root", ".", "--dataset_dir", str(folder), "--output_dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=MODEL, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    places = ["--bundle_root", ".", "--dataset_dir", folder, "--output_dir", tmp_path]
+    run_bundle("--config_file", "configs/inference.json", *places, cwd=MODEL)
     (row,) = csv.reader((tmp_path / "boxes.csv").open(encoding="utf-8"))
     i, j, width, height, _, score = np.array(row[1:], float).reshape(-1, 6)[0]
     boxes = medai.detect(picture, MODEL, threshold=0.02, in_process=True, device="cpu").boxes

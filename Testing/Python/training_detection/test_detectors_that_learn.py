@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,6 +18,7 @@ from medai.files import read
 from medai.progress import Progress
 from medai.result import Table
 from medai.training.data import DataItem, DataList, read_data_list
+from monai_process import run_bundle
 
 
 def column(result: medai.Result, table: str, title: str) -> tuple[float, ...]:
@@ -71,10 +70,8 @@ def test_the_model_card_tells_of_the_run(a_square_finder):
 
 def test_monai_bundle_run_writes_the_boxes_that_medai_finds(a_square_finder, bright_squares, tmp_path):
     root, _ = a_square_finder
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
-    command += ["--bundle_root", ".", "--dataset_dir", str(bright_squares / "images"), "--output_dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    places = ["--bundle_root", ".", "--dataset_dir", bright_squares / "images", "--output_dir", tmp_path]
+    run_bundle("--config_file", "configs/inference.json", *places, cwd=root)
     pipeline = Pipeline(root, "cpu")
     with (tmp_path / "boxes.csv").open(encoding="utf-8") as file:
         rows = list(csv.reader(file))

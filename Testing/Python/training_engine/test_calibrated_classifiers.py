@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +24,8 @@ from medai.training.data.voxels import read_source
 from medai.training.evaluation.calibration import fit_temperature
 from medai.training.parameters import TrainingParameters
 from medai.training.recipe import plan
+from monai_process import run_bundle
 
-SOURCE = Path(__file__).resolve().parents[3] / "SlicerMedAI"
 QUICK = {"epochs": 3, "batch_size": 8, "augmentation": [], "schedule": "constant", "learning_rate": 0.003}
 
 
@@ -144,7 +141,7 @@ def test_monai_bundle_run_gives_the_same_calibrated_probabilities(an_unsure_clas
     items = list(validation(an_unsure_classifier))[:3]
     for item in items:
         shutil.copy(item.files["image"][0], data / f"{item.name.replace('/', '_')}.png")
-    run_bundle(an_unsure_classifier, data, tmp_path / "out", "configs/inference.json")
+    run(an_unsure_classifier, data, tmp_path / "out", "configs/inference.json")
     rows = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8").splitlines()
     told = {Path(row.split(",")[0]).stem: [float(n) for n in row.split(",")[1:]] for row in rows}
     for item in items:
@@ -160,7 +157,7 @@ def test_monai_bundle_run_evaluates_it(an_unsure_classifier, tmp_path):
     for case in listed["validation"]:
         case["image"] = str((an_unsure_classifier / "runs" / case["image"]).resolve())
     (data / "datalist.json").write_text(json.dumps(listed), encoding="utf-8")
-    run_bundle(an_unsure_classifier, data, tmp_path / "out", "['configs/inference.json','configs/evaluate.json']")
+    run(an_unsure_classifier, data, tmp_path / "out", "['configs/inference.json','configs/evaluate.json']")
     probability, truth = output(an_unsure_classifier, "probabilities")
     fpr, tpr, _ = roc_curve(truth == 1, probability[:, 1])
     told = (tmp_path / "out" / "metrics.csv").read_text(encoding="utf-8")
@@ -173,18 +170,15 @@ def test_monai_bundle_run_evaluates_a_denoiser(train, smooth_volumes, tmp_path):
     data.mkdir()
     for number in (6, 7):
         shutil.copy(smooth_volumes.parent / f"hills_{number}.nii.gz", data)
-    run_bundle(tmp_path / "model", data, tmp_path / "out", "['configs/inference.json','configs/evaluate.json']")
+    run(tmp_path / "model", data, tmp_path / "out", "['configs/inference.json','configs/evaluate.json']")
     told = (tmp_path / "out" / "metrics.csv").read_text(encoding="utf-8")
     # The same images as in the training's own validation, with other noise.
     assert float(told.split(",")[-1]) == pytest.approx(folder.history(tmp_path / "model")[-1]["psnr"], abs=2)
 
 
-def run_bundle(root: Path, data: Path, out: Path, config: str) -> None:
-    command = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", ".", "--dataset_dir", str(data)]
-    command += ["--config_file", config, "--output_dir", str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def run(root: Path, data: Path, out: Path, config: str) -> None:
+    places = ["--bundle_root", ".", "--dataset_dir", data, "--output_dir", out]
+    run_bundle("--config_file", config, *places, cwd=root)
 
 
 def test_a_wanted_sensitivity_is_found_by_finishing_a_finished_model_again(an_unsure_classifier, faint_spots, tmp_path):

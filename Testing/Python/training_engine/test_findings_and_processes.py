@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +14,7 @@ import medai
 from medai.errors import InputError
 from medai.training import folder
 from medai.training.data import DataList, read_data_list
-
-SOURCE = Path(__file__).resolve().parents[3] / "SlicerMedAI"
+from monai_process import BundleRun
 
 
 @pytest.fixture
@@ -104,20 +99,13 @@ def test_two_processes_learn_what_one_learns(train, bright_balls, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/train.json"]
-    command += ["--bundle_root", ".", "--datalist", str(tmp_path / "one" / "runs" / "datalist.json")]
+    chosen = ["--config_file", "configs/train.json", "--bundle_root", "."]
+    chosen += ["--datalist", tmp_path / "one" / "runs" / "datalist.json"]
     # What torchrun tells its processes.
     told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "CUDA_VISIBLE_DEVICES": ""}
-    told |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "ignore"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    running = [
-        subprocess.Popen(
-            command, cwd=root, env={**os.environ, **told, "RANK": str(rank), "LOCAL_RANK": str(rank)}, **pipes
-        )
-        for rank in range(2)
-    ]
-    said = [process.communicate()[0] for process in running]
-    assert all(process.returncode == 0 for process in running), "\n".join(said)
+    running = [BundleRun(*chosen, cwd=root, RANK=rank, LOCAL_RANK=rank, **told) for rank in ("0", "1")]
+    for process in running:
+        process.finish()
     one, two = (torch.load(tmp_path / name / "models" / "model.pt", weights_only=True) for name in ("one", "two"))
     assert one.keys() == two.keys()
     losses = [[row["loss"] for row in folder.history(tmp_path / name)] for name in ("one", "two")]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +14,8 @@ import medai
 from medai.errors import InputError, JobCancelled, ReadError, WriteError
 from medai.progress import Progress
 from medai.training import folder
+from monai_process import run_bundle
 
-SOURCE = Path(__file__).resolve().parents[3] / "SlicerMedAI"
 WITH_EVERYTHING = {"dropout": 0.2, "ema": 0.1, "l1": 1e-5, "gradient_clip": 1.0, "schedule": "cosine"}
 
 
@@ -77,11 +75,8 @@ def test_monai_bundle_run_repeats_the_training(train, bright_balls, tmp_path):
     train(bright_balls, "segment", "ours", parameters={"epochs": 2})
     again = tmp_path / "again"
     shutil.copytree(tmp_path / "ours" / "configs", again / "configs")
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/train.json"]
-    command += ["--bundle_root", ".", "--datalist", str(tmp_path / "ours" / "runs" / "datalist.json")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, cwd=again, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    chosen = ["--bundle_root", ".", "--datalist", tmp_path / "ours" / "runs" / "datalist.json"]
+    run_bundle("--config_file", "configs/train.json", *chosen, cwd=again)
     assert same(tmp_path / "ours", again)
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +11,7 @@ import torch
 
 from medai.errors import InputError
 from medai.training import folder
-
-SOURCE = Path(__file__).resolve().parents[3] / "SlicerMedAI"
+from monai_process import run_bundle
 
 
 def weights(root: Path) -> dict[str, torch.Tensor]:
@@ -52,11 +48,7 @@ def test_monai_bundle_run_starts_there_too(from_the_ball_finder, tmp_path):
         for case in data[part]:
             case.update({key: str((root / "runs" / case[key]).resolve()) for key in ("image", "label")})
     (again / folder.DATALIST).write_text(json.dumps(data), encoding="utf-8")
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/train.json"]
-    command += ["--bundle_root", ".", "--device_name", "cpu"]
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    done = subprocess.run(command, cwd=again, capture_output=True, text=True, check=False, env=environment, timeout=200)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_bundle("--config_file", "configs/train.json", "--bundle_root", ".", "--device_name", "cpu", cwd=again)
     found = weights(again)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
