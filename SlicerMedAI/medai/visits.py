@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import date, datetime
 from itertools import pairwise
 
+from medai.dates import dates_of
 from medai.errors import InputError
 from medai.volume import Series
 
 Day = date | str
-"""A date as a person types it: ``"2024-03-31"`` or ``"20240331"``, or a `datetime.date`."""
-_TEXT = re.compile(r"(\d{4})(?:([-./])(\d{1,2})\2(\d{1,2})|(\d\d)(\d\d))(?:[T ].*)?")
+"""A date as a person types it (``"2024-03-31"``, ``"31.3.2024"``: see `medai.dates`), or a `datetime.date`."""
 _IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(\d\d)\2(\d\d)(?!\d)")
 _TYPED = "Type the dates in (dates=[...], on the command line --date for every visit)."
 
@@ -54,7 +54,11 @@ def in_order(series: Series, dates: Sequence[Day | None] = ()) -> Series:
             "Every visit needs its own.",
             "Give one date per visit, in the order of the images.",
         )
-    given = [as_date(day) if day is not None else None for day in dates] or [None] * len(series.frames)
+    typed = iter(dates_of([day for day in dates if isinstance(day, str)])[0])  # together they tell more than each alone
+    given = [
+        next(typed) if isinstance(day, str) else day if day is None else as_date(day)
+        for day in dates or [None] * len(series.frames)
+    ]
     frames = tuple(replace(frame, date=day or frame.date) for frame, day in zip(series.frames, given, strict=True))
     days = Series(frames, series.index, series.unit).days
     if not days:
@@ -86,23 +90,11 @@ def as_date(day: Day) -> date:
     Raises
     ------
     InputError
-        When it cannot be read, or leaves open what is the day and what the month.
+        When it cannot be read, or leaves open what is the day and what the month; see `medai.dates.dates_of`.
     """
-    if isinstance(day, datetime):
-        return day.date()
     if isinstance(day, date):
-        return day
-    found = _TEXT.fullmatch(day.strip()) if isinstance(day, str) else None
-    try:
-        if found:
-            return date(int(found[1]), int(found[3] or found[5]), int(found[4] or found[6]))
-    except ValueError:
-        pass  # the 31st of February
-    raise InputError(
-        f"'{day}' cannot be read as a date.",
-        "It is not a day of the calendar, written year first.",
-        "Write the date as YYYY-MM-DD, such as 2024-03-31.",
-    )
+        return day.date() if isinstance(day, datetime) else day
+    return dates_of([str(day)])[0][0]
 
 
 def date_in(name: str) -> date | None:

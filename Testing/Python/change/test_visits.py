@@ -34,7 +34,10 @@ def test_visits_may_differ_in_size():
     assert [frame.shape[0] for frame in series.frames] == [6, 4]
 
 
-@given(DAYS, st.sampled_from(["{:%Y-%m-%d}", "{:%Y%m%d}", "{:%Y/%m/%d}", "{:%Y.%m.%d}", "{:%Y-%m-%d}T10:30:00"]))
+@given(
+    DAYS,
+    st.sampled_from(["{:%Y-%m-%d}", "{:%Y%m%d}", "{:%Y/%m/%d}", "{:%Y.%m.%d}", "{:%Y-%m-%d}T10:30:00", "{:%d.%m.%Y}"]),
+)
 def test_a_date_is_read_as_people_and_archives_write_it(day, pattern):
     assert as_date(pattern.format(day)) == day
 
@@ -43,7 +46,7 @@ def test_dates_of_python_are_dates():
     assert as_date(datetime(2024, 3, 31, 12)) == as_date(date(2024, 3, 31)) == date(2024, 3, 31)
 
 
-@pytest.mark.parametrize("text", ["31.03.2024", "2024-02-31", "03/04/2024", "soon", "", "2024111", "2024-3.1"])
+@pytest.mark.parametrize("text", ["31.03.24", "2024-02-31", "03/04/2024", "soon", "", "2024111", "2024-3.1"])
 def test_what_is_no_date_or_could_be_two_is_refused(text):
     with pytest.raises(InputError, match="YYYY-MM-DD"):
         as_date(text)
@@ -102,6 +105,13 @@ def test_the_same_day_twice_is_refused_with_both_names():
 def test_a_visit_without_a_date_is_refused_by_name():
     with pytest.raises(InputError, match="not known when 'undated' was acquired"):
         in_order(Series((a_frame("dated", date(2020, 1, 1)), a_frame("undated"))))
+
+
+def test_typed_dates_are_read_together():
+    frames = (a_frame("one"), a_frame("two"))
+    assert in_order(Series(frames), ["04/03/2024", "31/03/2024"]).dates == (date(2024, 3, 4), date(2024, 3, 31))
+    with pytest.raises(InputError, match="what is the day and what the month in '05/03/2024'"):
+        in_order(Series(frames), ["05/03/2024", "06/03/2024"])
 
 
 def test_too_few_dates_are_refused():

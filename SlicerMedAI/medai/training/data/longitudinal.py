@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medai.dates import NUMBER, YEAR_FIRST, dates_of
 from medai.errors import InputError
-from medai.training.data.csv_table import PATIENT_TITLES, column_values, label_values
+from medai.training.data.csv_table import MISSING, PATIENT_TITLES, column_values, label_values
 from medai.training.data.datalist import DataList
 from medai.training.data.documents import column_titles, read_rows
 from medai.training.data.item import DataItem
@@ -59,9 +60,9 @@ def visits_of_rows(
         What a person calls it.
     subject, visit, delay, group, name, date, image, label, split : str
         Titles of columns, however they are capitalised: who (also called patient or subject), which visit, days since
-        the first, diagnosis, name of the visit, its date (ISO 8601), the files of its image and label map, relative to
-        the table, and the part that the subject belongs to (``"training"``, ``"validation"``, ``"test"``). All may be
-        absent from the table; without `subject`, all visits are of one.
+        the first, diagnosis, name of the visit, its date (see `medai.dates`), the files of its image and label map,
+        relative to the table, and the part that the subject belongs to (``"training"``, ``"validation"``, ``"test"``).
+        All may be absent from the table; without `subject`, all visits are of one.
     values : sequence of str
         Columns to keep; all others unless given. Numbers where every known cell is one; missing cells become None.
 
@@ -74,7 +75,7 @@ def visits_of_rows(
     Raises
     ------
     InputError
-        When there is no row or no column of subjects, or a subject has the same visit twice.
+        When there is no row or no column of subjects, dates cannot be read, or a subject has the same visit twice.
     """
     if not rows:
         raise InputError(
@@ -104,8 +105,9 @@ def visits_of_rows(
     columns.update(
         {key: column_values([row[t] for row in rows]) for key, t in (("visit", visit), ("delay", delay)) if t in titles}
     )
+    notes: tuple[str, ...] = ()
     if date in titles:
-        columns["date"] = [row[date] or None for row in rows]
+        columns["date"], notes = _days([row[date] for row in rows])
     labels, names = label_values(rows, [group]) if group in titles else ([None] * len(rows), {})
     items = [
         DataItem(
@@ -118,7 +120,19 @@ def visits_of_rows(
         for number, row in enumerate(rows)
     ]
     _check_visits(table, items)
-    return DataList(tuple(items), "forecast", names, root=root, name=table)
+    return DataList(tuple(items), "forecast", names, root=root, name=table, notes=notes)
+
+
+def _days(cells: Sequence[str]) -> tuple[list[object], tuple[str, ...]]:
+    """Dates as ISO 8601 has them, None where there is none, and what a person should know of how they were read."""
+    known = {row: cell for row, cell in enumerate(cells) if cell.lower() not in MISSING}
+    days, way = dates_of(list(known.values()), numbers=True)
+    written = dict(zip(known, (day.isoformat() for day in days), strict=True))
+    notes = []
+    for row in list(known)[:1] if way != YEAR_FIRST else []:
+        meant = "days as Excel counts them" if way == NUMBER else f"written {way}"
+        notes.append(f"The dates of the table were taken for {meant}: {known[row]} is {written[row]}.")
+    return [written.get(row) for row in range(len(cells))], tuple(notes)
 
 
 def is_longitudinal(table: Path) -> bool:
