@@ -70,12 +70,14 @@ def forecast(
     Result or ResultNodes
         Given nodes, everything is added to their scene and what it became comes back; else a Result: a table "forecast"
         (forecast, interval and last value by date), a table "progression" (classes with probabilities), plots of points
-        and forecast with its band, and for images how far the patient had moved between visits.
+        and forecast with its band, and for images how far the patient had moved between visits. Subjects of a table
+        who have one visit only are in a table "left out".
 
     Raises
     ------
     InputError
-        When there is one visit only, visits have no dates or the same one, or `at` is not after the last visit.
+        When there is one visit only (of every subject), visits have no dates or the same one, or `at` is not after the
+        last visit.
     BundleError
         When there is no such model, or it does not forecast.
     MedAIError
@@ -130,7 +132,7 @@ def prepare_forecast(
                 "Leave 'change' out, or give the images of the visits.",
             )
         known = _titles(configs.metadata(bundle).get("medai"))
-        given["courses"] = courses_of(series, known)
+        given["courses"], given["notes"] = courses_of(series, known)
     else:
         inputs = visits_of(series, dates=dates)
         own = configs.metadata(bundle).get("medai")
@@ -154,8 +156,8 @@ def _titles(own: object) -> tuple[str, ...]:
     return tuple(str(one) for one in listed) if isinstance(listed, list) else ()
 
 
-def courses_of(table: Any, known: Sequence[str] = ()) -> tuple[Course, ...]:
-    """Visits of the subjects of a table.
+def courses_of(table: Any, known: Sequence[str] = ()) -> tuple[tuple[Course, ...], tuple[str, ...]]:
+    """Visits of the subjects of a table, and what a person should know of how it was read.
 
     Parameters
     ----------
@@ -198,4 +200,4 @@ def courses_of(table: Any, known: Sequence[str] = ()) -> tuple[Course, ...]:
             f"The model knows {', '.join(known)}; the columns with numbers are {', '.join(numbers[:20])}.",
             "Call the columns what the model calls them, or choose another model.",
         )
-    return found
+    return found, data.notes

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from medai.cli import options
-from medai.cli.outcome import EXIT_CODES, errors, guarded, output
+from medai.cli.outcome import EXIT_CODES, ExitCode, errors, guarded, output
 from medai.cli.progress import Listener
 from medai.cli.targets import make_folder
 from medai.cli.train import rows
@@ -24,11 +24,11 @@ _LONGEST = 60  # letters, of up to four bytes; file systems hold names of 255 by
 
 _HELP = """Forecast what will be measured of a patient, from two or more earlier visits.
 
-INPUT is a table (.csv, .tsv) with a row per visit of one or several subjects (columns 'Subject ID', 'Date' as
+INPUT is a table (.csv, .tsv) with a row per visit of one or several subjects (columns 'Subject ID', 'Date' best as
 2024-03-31 or 'MR Delay' in days, and what was measured, as the model calls it); or a folder of dated studies; or one
 image file per visit. The output folder gets forecast.csv and, as far as there are, progression.csv (classes with
-probabilities), measured.csv (what it was made of), a plot of each subject (with matplotlib), how far the patient had
-moved between images, and what has changed.
+probabilities), measured.csv (what it was made of), left_out.csv (subjects with one visit only; the exit code is 3
+then), a plot of each subject (with matplotlib), how far the patient had moved between images, and what has changed.
 """
 
 
@@ -78,12 +78,16 @@ def command(
                 on_progress=listener,
             )
         files = _write(result, target)
+        tables = {item.name: rows(item) for item in result.items if isinstance(item, Table)}
+        left = tables.get("left out", [])
         if as_json:
-            record = {"output": [str(file) for file in files], "forecast": rows(result.table)}
+            record = {"output": [str(file) for file in files], "forecast": rows(result.table), "left_out": left}
             provenance = {"provenance": result.provenance.attributes(), "notes": list(result.provenance.notes)}
             output().print(json.dumps(record | provenance, default=str))
         elif not quiet:
             _print(result, target)
+        if left:
+            raise typer.Exit(ExitCode.INPUT)
 
 
 command.__doc__ = f"{_HELP}\n{EXIT_CODES}"

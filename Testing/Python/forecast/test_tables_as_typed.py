@@ -102,3 +102,59 @@ def test_every_subject_keeps_a_plot_of_its_own_however_it_is_called(typed, tmp_p
     done = CliRunner().invoke(app, ["forecast", str(typed(*rows)), "-m", MODEL, "-o", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert len(list((tmp_path / "out").glob("*.png"))) == len(subjects)
+
+
+_DAYS = ("2019-12-31", "2021-01-02", "2022-01-03")
+_WAYS = {
+    "31.12.2019": ("31.12.2019", "2.1.2021", "03.01.2022 08:30"),
+    "12/31/2019": ("12/31/2019", "01/02/2021", "1/3/2022"),
+    "31/12/2019": ("31/12/2019", "02/01/2021", "3/1/2022"),
+    "43830": ("43830", "44198.25", "44564"),
+}
+
+
+@pytest.mark.parametrize("said", _WAYS)
+def test_dates_are_read_as_countries_and_spreadsheets_write_them_and_it_is_said(typed, said):
+    values = [line.split(",")[2] for line in LOSING]
+    plain, other = (
+        ask(typed(*(f"A,{day},{value}" for day, value in zip(days, values, strict=True))))
+        for days in (_DAYS, _WAYS[said])
+    )
+    assert other.table.columns == plain.table.columns
+    assert any(f"{said} is 2019-12-31" in note for note in other.provenance.notes)
+    assert not any("were taken for" in note for note in plain.provenance.notes)
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (("03/04/2020", "04/05/2021"), "what is the day and what the month in '03/04/2020'"),
+        (("31/12/2020", "12/31/2021"), "'31/12/2020' and '12/31/2021' are not written in the same way"),
+        (("03.04.2020", "12/31/2021"), "not written in the same way"),
+        (("43830", "2021-01-01"), "not written in the same way"),
+        (("31.12.19", "31.12.20"), "whose year has four digits"),
+        (("2019", "2020"), "'2019' cannot be read as a date"),
+    ],
+)
+def test_dates_that_stay_open_are_refused_with_the_reason(typed, days, said):
+    with pytest.raises(InputError, match=said):
+        ask(typed(*(f"A,{day},3.{n}" for n, day in enumerate(days))))
+
+
+def test_a_subject_with_one_visit_does_not_stop_the_others(typed, tmp_path):
+    table = typed("B,2020-01-01,3.3", *LOSING, "C,2021-05-01,")
+    result = ask(table)
+    assert result.table.columns["Subject"] == ("A",)
+    left = next(item for item in result.items if getattr(item, "name", "") == "left out")
+    assert left.columns["Subject"] == ("B", "C")
+    assert any("2 of 3 subjects, since they have one visit only: B, C" in note for note in result.provenance.notes)
+    done = CliRunner().invoke(app, ["forecast", str(table), "-m", MODEL, "-o", str(tmp_path / "out")])
+    assert done.exit_code == 3
+    assert "Left out were 2 of 3 subjects" in done.output
+    assert (tmp_path / "out" / "forecast.csv").is_file()
+    assert "C,one visit only" in (tmp_path / "out" / "left_out.csv").read_text(encoding="utf-8-sig")
+
+
+def test_when_everybody_has_one_visit_it_is_refused(typed):
+    with pytest.raises(InputError, match="'A' has one visit only"):
+        ask(typed("A,2020-01-01,3.3", "B,2020-01-01,3.2"))

@@ -32,6 +32,8 @@ class ForecastParameters(TaskParameters):
         Bring the images together in physical space before the network sees them.
     change : bool
         Also show what has changed from the first to the last image of a series.
+    notes : tuple of str
+        What reading the courses found that a person should know.
     measured_by : Path, optional
         Folder of a model that segments: of a series of images without values, the volumes of all its structures
         together are what was measured (mL).
@@ -48,6 +50,7 @@ class ForecastParameters(TaskParameters):
     confidence: float = 0.9
     align: bool = True
     change: bool = False
+    notes: tuple[str, ...] = ()
     measured_by: Path | None = None
 
     def __post_init__(self) -> None:

@@ -20,12 +20,13 @@ from medai.tasks.forecast.choice import check_choice
 from medai.tasks.forecast.course import LEAST_VISITS, YEAR, Course, Visit
 from medai.tasks.forecast.model import ForecastModel
 from medai.tasks.forecast.parameters import ForecastParameters
-from medai.tasks.forecast.tables import Told, class_table, forecast_plot, forecast_table, measured_table
+from medai.tasks.forecast.tables import Told, class_table, forecast_plot, forecast_table, left_out_table, measured_table
 from medai.tasks.life import Life
 from medai.volume import Series
 
 _POINTS = 25
 _MOST_PLOTS = 50
+_MOST_NAMED = 10
 _MOST_DAYS = 36_525
 _UNLIKELY = 6  # spreads from the mean of what the model learned from: another unit or structure, or a slip of the pen
 _FAR_AHEAD = 3  # times as long as the visits span
@@ -48,12 +49,12 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     Result
         A `Table` "forecast", a `Table` "progression" of a model that tells classes apart, a `Table` "measured" of what
         it was made of, a `Plot` per subject and target; of a series of images also how far the patient had moved, and
-        on request what has changed.
+        on request what has changed. Of several subjects, a `Table` "left out" of those with one visit only.
 
     Raises
     ------
     InputError
-        When there is one visit only, or a date is not after the last visit.
+        When there is one visit only, of every subject, or a date is not after the last visit.
     MedAIError
         With what happened, why, and what to do.
     """
@@ -63,8 +64,8 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life.at("Preparing")
     device = choose_device(parameters.device)
     life.tell(device.reason)
-    if description.caution:
-        life.tell(description.caution)
+    for note in filter(None, (description.caution, *parameters.notes)):
+        life.tell(note)
     more: tuple[Item, ...] = ()
     courses = parameters.courses
     if isinstance(job.inputs, Series):
@@ -76,8 +77,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
             known = {item.name for item in more}
             more = (*more, *(item for item in _changed(job.inputs, life) if item.name not in known))
     else:
-        for course in courses:
-            _check_count(course.subject, len(course))
+        courses, more = _long_enough(courses, life)
         model = ForecastModel(description.root, device.name)
     if not courses:
         raise InputError("There is nothing to forecast.", "No visits were given.", "Choose a series or a table.")
@@ -109,6 +109,20 @@ def _check_count(subject: str, count: int) -> None:
             "How fast something changes can be told from two visits or more.",
             "Add an earlier visit of the same subject, or wait for the next one.",
         )
+
+
+def _long_enough(courses: Sequence[Course], life: Life) -> tuple[tuple[Course, ...], tuple[Item, ...]]:
+    """Subjects of whom a forecast can be made, and a table of the others, unless that is everybody."""
+    short = [course for course in courses if len(course) < LEAST_VISITS]
+    if len(short) == len(courses):
+        for course in short:
+            _check_count(course.subject, len(course))
+    if not short:
+        return tuple(courses), ()
+    named = ", ".join(course.subject for course in short[:_MOST_NAMED]) + (", ..." if len(short) > _MOST_NAMED else "")
+    life.tell(f"Left out were {len(short)} of {len(courses)} subjects, since they have one visit only: {named}.")
+    left = left_out_table([(course.subject, "one visit only") for course in short])
+    return tuple(course for course in courses if course not in short), (left,)
 
 
 def _together(

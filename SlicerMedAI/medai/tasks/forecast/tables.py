@@ -13,6 +13,8 @@ from medai.tasks.forecast.course import YEAR, Course
 from medai.tasks.forecast.model import Forecast
 
 MEASURED, FORECAST = "Measured", "Forecast"
+LEFT_OUT = "left out"
+"""Name of the table of the subjects of whom no forecast could be made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,12 @@ def measured_table(told: Sequence[Told], measurements: Sequence[str]) -> Table:
             rows.append((one.course.subject, one.course.spoken(visit.day), *cells))
     titles = ("Subject", "Date", *measurements)
     return Table({title: tuple(row[n] for row in rows) for n, title in enumerate(titles)}, "measured")
+
+
+def left_out_table(reasons: Sequence[tuple[str, str]]) -> Table:
+    """A row per subject of whom no forecast could be made, with the reason."""
+    subjects, why = zip(*reasons, strict=True)
+    return Table({"Subject": subjects, "Reason": why}, LEFT_OUT)
 
 
 def forecast_plot(one: Told, place: int, target: str, confidence: float) -> Plot:
