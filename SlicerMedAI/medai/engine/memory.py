@@ -29,7 +29,7 @@ def out_of_memory(error: BaseException, device: str) -> OutOfMemoryError:
     return OutOfMemoryError(
         "The GPU ran out of memory." if gpu else "The computer ran out of memory.",
         "The image is too large for the memory that is free now.",
-        "Draw a region around the structure and segment only that, close other programs"
+        "Draw a region around the structure and look at that alone, close other programs"
         + (", or choose the CPU as device." if gpu else ", or use a computer with more memory."),
         details="".join(traceback.format_exception(error)),
     )

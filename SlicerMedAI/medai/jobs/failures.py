@@ -16,6 +16,25 @@ _MEMORY_WORDS = re.compile(
 )
 
 
+_WITHOUT_REGION = {
+    "synthesize": "Close other programs, or use a computer with more memory: it makes images of one size only.",
+    "forecast": "Close other programs, crop the images to the structure, or use a computer with more memory.",
+    "change": "Close other programs, crop the images to the structure, or use a computer with more memory.",
+    "evaluate": "Close other programs, leave out the largest cases, or use a computer with more memory.",
+    "compress": "Close other programs, leave out the largest cases, or use a computer with more memory.",
+    "export": "Close other programs, or use a computer with more memory.",
+    "prepare": "Close other programs, or use a computer with more memory.",
+}
+"""What helps when memory ran out in tasks that look at no chosen part of an image."""
+
+
+def advised(error: MedAIError, task: str) -> MedAIError:
+    """The same error; when memory ran out in a task that knows no regions, with what helps there."""
+    if isinstance(error, OutOfMemoryError) and task in _WITHOUT_REGION:
+        return OutOfMemoryError(error.what, error.why, _WITHOUT_REGION[task], details=error.details)
+    return error
+
+
 def cancelled() -> JobCancelled:
     """What every cancelled job raises."""
     return JobCancelled(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from medai.errors import JobCancelled, MedAIError
-from medai.jobs.failures import cancelled
+from medai.jobs.failures import advised, cancelled
 from medai.jobs.job import Job
 from medai.progress import Progress
 from medai.result import Result
@@ -154,4 +154,4 @@ class Running:
             return
         if self._cancel_at is not None and not isinstance(outcome, JobCancelled):
             outcome = cancelled()
-        self._outcome = outcome
+        self._outcome = advised(outcome, self.job.task) if isinstance(outcome, MedAIError) else outcome

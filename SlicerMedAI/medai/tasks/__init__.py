@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from medai.errors import InputError
+from medai.errors import InputError, OutOfMemoryError
+from medai.jobs.failures import advised
 
 if TYPE_CHECKING:
     from medai.engine.loaded import LoadedModels
@@ -44,5 +45,8 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     if job.task not in TASKS:
         raise InputError(f"'{job.task}' is not a task.", f"Known are: {', '.join(TASKS)}.", "Choose one of them.")
     home = f"medai.tasks.{job.task}.run" if job.task in IMAGE_TASKS else _HOMES[job.task]
-    result: Result = import_module(home).run(job, report, loaded)
+    try:
+        result: Result = import_module(home).run(job, report, loaded)
+    except OutOfMemoryError as error:
+        raise advised(error, job.task) from error
     return result

@@ -13,7 +13,9 @@ import pytest
 
 import medai
 from medai import files
-from medai.errors import BundleError, InputError, JobCancelled, SceneError
+from medai.bundles.pipeline import Pipeline
+from medai.engine.memory import out_of_memory
+from medai.errors import BundleError, InputError, JobCancelled, OutOfMemoryError, SceneError
 from medai.jobs import Worker
 from medai.volume import SYNTHETIC, SYNTHETIC_KEY
 
@@ -188,3 +190,13 @@ def test_a_scene_gets_nothing_of_a_job_that_failed(make, a_scene):
     with pytest.raises(JobCancelled):
         make(3, scene=a_scene, on_progress=stop)
     assert a_scene.GetNumberOfNodes() == before
+
+
+def test_when_memory_runs_out_the_advice_is_one_that_helps_a_generator(make, monkeypatch):
+    def exhausted(*_):
+        raise out_of_memory(MemoryError(), "cpu")
+
+    monkeypatch.setattr(Pipeline, "infer", exhausted)
+    with pytest.raises(OutOfMemoryError, match="makes images of one size only") as raised:
+        list(make(1))
+    assert "region" not in str(raised.value)

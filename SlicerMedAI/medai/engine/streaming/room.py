@@ -65,6 +65,6 @@ def _too_large(needed: int, free: int, channels: int, *, gpu: bool) -> WholeOutp
         "The image is too large for the memory that is free.",
         f"This model's postprocessing needs its whole output at once: {channels} values for every voxel, at least "
         f"{needed / 2**30:.1f} GB, but {free / 2**30:.1f} GB {'of the GPU ' if gpu else ''}are free.",
-        "Draw a region around the structure and segment only that, close other programs, or use a computer with more "
+        "Draw a region around the structure and look at that alone, close other programs, or use a computer with more "
         "memory.",
     )
