@@ -22,6 +22,8 @@ class Progress:
         Estimated seconds to the end of the whole job, when it can be told.
     note : str
         A fallback or choice worth reading ("Running on the CPU: no NVIDIA GPU found"); goes to the log and Result.
+    aside : bool
+        Whether `note` tells only by what means the work is done, and nothing of what its result is worth.
     """
 
     stage: str
@@ -30,6 +32,7 @@ class Progress:
     elapsed_s: float = 0.0
     eta_s: float | None = None
     note: str = ""
+    aside: bool = False
 
     @property
     def fraction(self) -> float | None:

@@ -41,7 +41,7 @@ def command(
     ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the scores.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and cautions only.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")] = False,
 ) -> None:
     """Replaced by `_HELP`: exit codes are part of it."""

@@ -44,7 +44,7 @@ FileFormat = Annotated[ImageFormat, typer.Option("--format", help="Of image file
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one line of JSON per input: output, findings, provenance, error.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and cautions only.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite/--no-clobber", help="Replace existing files, or leave such inputs out.")
 ]

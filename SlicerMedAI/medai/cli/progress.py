@@ -22,7 +22,7 @@ class Listener:
     console : Console
         Standard error.
     quiet : bool
-        Show nothing.
+        Show only what a person should know of the results, whoever watches; no progress, and no means.
     """
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
@@ -62,11 +62,11 @@ class Listener:
 
     def __call__(self, progress: Progress) -> None:
         """Show where the job stands."""
+        if progress.note and progress.note not in self._notes and not (self._quiet and progress.aside):
+            self._notes.add(progress.note)
+            self._bar.console.print(f"{self._name}: {progress.note}", soft_wrap=True, markup=False)
         if self._quiet:
             return
-        if progress.note and progress.note not in self._notes:
-            self._notes.add(progress.note)
-            self.say(f"{self._name}: {progress.note}")
         left = time_left(progress.eta_s)
         if self._console.is_terminal:
             total = progress.total if progress.total > 0 else None

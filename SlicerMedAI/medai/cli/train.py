@@ -73,7 +73,7 @@ def command(
         Path | None, typer.Option("--data-license", metavar="FILE", help="Text on the terms of the data.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the scores.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and cautions only.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")] = False,
 ) -> None:
     """Replaced by `_HELP`: exit codes are part of it."""

@@ -55,6 +55,8 @@ class Ladder:
         What the person chose.
     tell : callable
         Hears of every step down, in a person's words.
+    mention : callable, optional
+        Hears of which backend computes, and why; `tell` unless given.
     stem : str
         Which of the bundle's configurations, see `medai.bundles.encoders`.
     """
@@ -67,6 +69,7 @@ class Ladder:
         choices: Choices,
         tell: Callable[[str], None],
         *,
+        mention: Callable[[str], None] | None = None,
         stem: str = "inference",
     ) -> None:
         self._root = root
@@ -74,6 +77,7 @@ class Ladder:
         self._loaded = loaded
         self._choices = choices
         self._tell = tell
+        self._mention = mention or tell
         self._rung = Rung(device, choices.sw_batch_size)
         self._steps: list[str] = []
         self._pipeline: Pipeline | None = None
@@ -239,7 +243,7 @@ class Ladder:
         assert fastest is not None  # as the pipeline is there
         network = fastest.network(batch[pipeline.image_key(batch)], while_waiting)
         if fastest.reason:
-            self._tell(fastest.reason)
+            self._mention(fastest.reason)
         return network
 
     def _at_window(self, on_window: OnWindow, done: int, total: int) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib import import_module
+from pathlib import Path
 
 from medai.bundles import integrity
 from medai.bundles.description import Description
 from medai.engine.devices import Device
+from medai.engine.ladder import Choices, Ladder
+from medai.engine.loaded import LoadedModels
 from medai.jobs.job import Job
 from medai.progress import Progress, Report
 from medai.result import Provenance
@@ -63,11 +66,24 @@ class Life:
         inputs = self.job.inputs
         return [(frame,) for frame in inputs.frames] if isinstance(inputs, Series) else [tuple(inputs)]
 
-    def tell(self, note: str) -> None:
-        """Say something aloud: to the log now, and in the result's provenance. Once each."""
+    def tell(self, note: str, *, aside: bool = False) -> None:
+        """Say something aloud: to the log now, and in the result's provenance. Once each.
+
+        An `aside` is only about the means (which device, which backend); whoever wants no more than cautions skips it.
+        """
         if note not in self.notes:
             self.notes.append(note)
-            self._report(replace(self._last, elapsed_s=time.monotonic() - self._clock, note=note))
+            self._report(replace(self._last, elapsed_s=time.monotonic() - self._clock, note=note, aside=aside))
+
+    def mention(self, note: str) -> None:
+        """Tell an aside."""
+        self.tell(note, aside=True)
+
+    def ladder(
+        self, root: Path, device: Device, loaded: LoadedModels, choices: Choices, stem: str = "inference"
+    ) -> Ladder:
+        """A model that steps down when memory runs out, and says so."""
+        return Ladder(root, device, loaded, choices, self.tell, mention=self.mention, stem=stem)
 
     def at(self, stage: str, done: float = 0.0, total: float = 0.0) -> None:
         """Say where the job stands; a cancel point."""

@@ -76,7 +76,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     description = usable(job.bundle)
     life = Life(job, report, "Measuring")
     device = choose_device(parameters.device)
-    life.tell(device.reason)
+    life.mention(device.reason)
     life.at("Loading model")
     pipeline = loaded.get(description.root, device.name)
     life.at("Converting and measuring")
@@ -85,7 +85,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     ready = loaded.fastest(pipeline, parameters.backend).ready(
         image, lambda: life.at("Converting and measuring"), longest_wait_s=_LONGEST_S
     )
-    life.tell(ready.reason)
+    life.mention(ready.reason)
     return Result((_table(ready),), life.provenance([description], parameters, device))
 
 

@@ -84,7 +84,7 @@ def evaluate_job(job: Job, report: Report, loaded: LoadedModels) -> Result:
     request = EvaluationRequest.of(job.parameters)
     life = Life(job, report, STAGE)
     device = choose_device(request.device)
-    life.tell(device.reason)
+    life.mention(device.reason)
     description = describe(Path(job.bundle))
     # A generator is compared with the images that it learned from, too.
     whole = not request.split or description.task == "synthesize"

@@ -77,7 +77,7 @@ def _train(job: Job, report: Report, loaded: LoadedModels) -> Result:
     synthetic = [Synthesis.of(text) for text in request.synthetic]
     data = with_synthetic(data, synthetic, root, checked, request.task)
     device = _device(request.device)
-    life.tell(device.reason)
+    life.mention(device.reason)
     about = {"name": root.name, "modality": request.modality}
     if request.task == "forecast":
         chosen: Plan = forecast_plan(data, checked, request.parameters, **about)

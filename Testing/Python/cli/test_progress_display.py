@@ -50,12 +50,16 @@ def test_a_note_is_said_once(a_listener):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_quiet_says_nothing(a_listener, terminal):
+def test_quiet_says_nothing_but_what_needs_caution(a_listener, terminal):
     listener, text = a_listener(terminal=terminal, quiet=True)
     with listener:
         listener.begin("brain")
-        listener(Progress("Segmenting", 3, 10, 2.0, 42.0, "a note"))
-    assert text.getvalue() == ""
+        listener(Progress("Segmenting", 3, 10, 2.0, 42.0))
+        listener(Progress("Segmenting", 3, 10, 2.0, 42.0, "Running on the CPU", aside=True))
+        assert text.getvalue() == ""
+        for _ in range(2):
+            listener(Progress("Segmenting", 3, 10, 2.0, 42.0, "Far from what it knows [1]"))
+    assert text.getvalue() == "brain: Far from what it knows [1]\n"
 
 
 @pytest.mark.parametrize(

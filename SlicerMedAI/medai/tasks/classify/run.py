@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medai.engine.devices import choose_device
-from medai.engine.ladder import Ladder
 from medai.engine.loaded import LoadedModels
 from medai.jobs.job import Job
 from medai.progress import Report
@@ -54,12 +53,11 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     frames = life.frames
     device = choose_device(parameters.device)
     models = [
-        OneModel(life, choice, Ladder(choice.description.root, device, loaded, parameters, life.tell))
-        for choice in choices
+        OneModel(life, choice, life.ladder(choice.description.root, device, loaded, parameters)) for choice in choices
     ]
     for model in models:
         model.warn(frames[0])
-    life.tell(device.reason)
+    life.mention(device.reason)
     life.at("Loading model")
     for model in models:
         model.load()

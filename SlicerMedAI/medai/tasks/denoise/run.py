@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from medai.engine.devices import choose_device
-from medai.engine.ladder import Ladder
 from medai.engine.like import exact
 from medai.engine.loaded import LoadedModels
 from medai.jobs.job import Job
@@ -51,9 +50,9 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     inputs = job.inputs
     frames = life.frames
     device = choose_device(parameters.device)
-    model = OneImage(life, parameters, description, Ladder(description.root, device, loaded, parameters, life.tell))
+    model = OneImage(life, parameters, description, life.ladder(description.root, device, loaded, parameters))
     model.warn(frames[0][0])
-    life.tell(device.reason)
+    life.mention(device.reason)
     life.at("Loading model")
     for note in model.ladder.pipeline.notes:
         life.tell(note)

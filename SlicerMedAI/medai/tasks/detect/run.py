@@ -6,7 +6,6 @@ import numpy as np
 
 from medai.bundles.description import Description
 from medai.engine.devices import choose_device
-from medai.engine.ladder import Ladder
 from medai.engine.loaded import LoadedModels
 from medai.jobs.job import Job
 from medai.progress import Report
@@ -52,10 +51,10 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     inputs = job.inputs
     frames = life.frames
     device = choose_device(parameters.device)
-    model = OneModel(life, description, Ladder(description.root, device, loaded, parameters, life.tell))
+    model = OneModel(life, description, life.ladder(description.root, device, loaded, parameters))
     for warning in description.warnings(frames[0]):
         life.tell(warning)
-    life.tell(device.reason)
+    life.mention(device.reason)
     life.at("Loading model")
     model.load()
     thresholds = _thresholds(description, parameters, life)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from medai.engine.devices import choose_device
-from medai.engine.ladder import Ladder
 from medai.engine.loaded import LoadedModels
 from medai.jobs.job import Job
 from medai.progress import Report
@@ -53,9 +52,9 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     for warning in description.warnings(frames[0]):
         life.tell(warning)
     device = choose_device(parameters.device)
-    life.tell(device.reason)
+    life.mention(device.reason)
     life.at("Loading model")
-    ladder = Ladder(description.root, device, loaded, parameters, life.tell, stem=choice.stem)
+    ladder = life.ladder(description.root, device, loaded, parameters, stem=choice.stem)
     for note in ladder.pipeline.notes:
         life.tell(note)
     model = OneImage(life, parameters, description, ladder)

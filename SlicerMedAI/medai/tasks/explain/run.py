@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from medai.engine.devices import choose_device
-from medai.engine.ladder import Ladder
 from medai.engine.loaded import LoadedModels
 from medai.jobs.job import Job
 from medai.progress import Report
@@ -51,9 +50,9 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     inputs = job.inputs
     frames = life.frames
     device = choose_device(parameters.device)
-    model = OneModel(life, Choice(description), Ladder(description.root, device, loaded, parameters, life.tell))
+    model = OneModel(life, Choice(description), life.ladder(description.root, device, loaded, parameters))
     model.warn(frames[0])
-    life.tell(device.reason)
+    life.mention(device.reason)
     life.at("Loading model")
     model.load()
     # A map takes longer than the classification, but how much longer is not known before.

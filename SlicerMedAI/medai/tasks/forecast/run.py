@@ -63,7 +63,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life = Life(job, report, "Forecasting")
     life.at("Preparing")
     device = choose_device(parameters.device)
-    life.tell(device.reason)
+    life.mention(device.reason)
     for note in filter(None, (description.caution, *parameters.notes)):
         life.tell(note)
     more: tuple[Item, ...] = ()

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from medai.engine.devices import choose_device
-from medai.engine.ladder import Ladder
 from medai.engine.loaded import LoadedModels
 from medai.engine.voting import vote
 from medai.errors import NothingToSeeError
@@ -56,13 +55,13 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     device = choose_device(parameters.device)
     models = []
     for choice in choices:
-        ladder = Ladder(choice.description.root, device, loaded, parameters, life.tell)
+        ladder = life.ladder(choice.description.root, device, loaded, parameters)
         models.append(OneModel(life, parameters, choice, ladder))
     if not parameters.finds_region:
         for model in models:
             # Said before anything slow happens, so that a person can still change their mind.
             model.warn(frames[0], parameters.regions)
-    life.tell(device.reason)
+    life.mention(device.reason)
     life.at("Loading model")
     for model in models:
         model.load()

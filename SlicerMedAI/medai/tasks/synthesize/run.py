@@ -41,7 +41,7 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     description = check_choice(job.bundle, parameters)
     life = Life(job, report, "Making images")
     device = choose_device(parameters.device)
-    life.tell(device.reason)
+    life.mention(device.reason)
     life.tell(SYNTHETIC)
     life.at("Loading model")
     pipeline = loaded.get(description.root, device.name)

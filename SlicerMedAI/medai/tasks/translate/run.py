@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from medai.engine.devices import choose_device
-from medai.engine.ladder import Ladder
 from medai.engine.loaded import LoadedModels
 from medai.jobs.job import Job
 from medai.progress import Report
@@ -45,10 +44,10 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     for warning in description.warnings(frames[0]):
         life.tell(warning)
     device = choose_device(parameters.device)
-    life.tell(device.reason)
+    life.mention(device.reason)
     life.tell(SYNTHETIC)
     life.at("Loading model")
-    model = OneImage(life, parameters, description, Ladder(description.root, device, loaded, parameters, life.tell))
+    model = OneImage(life, parameters, description, life.ladder(description.root, device, loaded, parameters))
     for note in model.ladder.pipeline.notes:
         life.tell(note)
     found = [model.translated(images, Part(n, len(frames))) for n, images in enumerate(frames)]

@@ -59,7 +59,7 @@ def compress(job: Job, report: Report, loaded: LoadedModels) -> Result:
     source = description.root
     check(description, request)
     derived.check_place(source, request.output, overwrite=request.overwrite, replace=request.replace)
-    life.tell(_CPU.reason)
+    life.mention(_CPU.reason)
     life.at("Loading model")
     pipeline = loaded.get(source, "cpu")
     shown = request.data.where(samples.has_image)
