@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from medai.jobs.worker import Worker
     from medai.training.data import DataList
 
+_PATIENCE_S = 3.0
+
 
 def compress_model(
     model: str | Path,
     method: str,
-    data: Any,
+    data: Any = None,
     *,
     output: str | os.PathLike[str] | None = None,
     parameters: Mapping[str, object] | None = None,
@@ -39,7 +41,8 @@ def compress_model(
         student) or ``"decompose"`` (convolutions as products of thinner ones).
     data : path, DataList, or sequence of them
         As for `medai.train`: images to calibrate with or learn from, which need no references; cases with references
-        that are not learned from judge both models.
+        that are not learned from judge both models. Of a forecaster, visits. A generator of images needs none; with
+        the images it learned from, its distance from real ones is compared as well.
     output : path, optional
         Folder of the new bundle; beside the original by default (among the user's own models where the original came
         with medai), named after it and the method.
@@ -71,7 +74,7 @@ def compress_model(
     >>> medai.segment("head.nii.gz", "hippocampus_mr_unet_int8")                       # doctest: +SKIP
     """
     from medai.bundles import library
-    from medai.training.compression.derived import check_place, place_of
+    from medai.training.compression.derived import check_place, place_of, tidy
     from medai.training.compression.request import SUFFIXES, CompressionRequest, usual
     from medai.training.parameters import TrainingParameters
 
@@ -86,7 +89,12 @@ def compress_model(
     }
     request = CompressionRequest.of(given)
     check_place(source, place, overwrite=request.overwrite, replace=request.replace)
-    return run(Job("compress", source, (), given), worker, on_progress, in_process=in_process)
+    try:
+        return run(Job("compress", source, (), given), worker, on_progress, in_process=in_process)
+    except BaseException:
+        # A process that was ended cannot have tidied up behind itself.
+        tidy(place.parent, 0.0 if in_process else _PATIENCE_S)
+        raise
 
 
 def export_model(

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-_LARGEST_BYTES = 64 * 2**20  # networks of a hundred layers take less than one
+LARGEST_BYTES = 64 * 2**20
+"""Of a graph; those of a hundred layers take less than one MB."""
 _OPSET = re.compile(r"opset[1-9][0-9]?")
 _ENDLESS = frozenset({"Loop", "TensorIterator", "If", "ReadValue", "Assign"})
 
 
-def fault_of(xml: bytes, weights: int) -> str:
+def fault_of(xml: bytes, weights: int, inputs: int = 1) -> str:
     """What is wrong with a compiled network; empty when it is only a network.
 
     Parameters
@@ -24,18 +25,20 @@ def fault_of(xml: bytes, weights: int) -> str:
         The graph.
     weights : int
         Bytes of the file of numbers beside it.
+    inputs : int
+        Tensors that it is said to take.
     """
     try:
-        text = xml[: _LARGEST_BYTES + 1].decode("utf-8")
-        if len(xml) > _LARGEST_BYTES or "<!" in text:
+        text = xml[: LARGEST_BYTES + 1].decode("utf-8")
+        if len(xml) > LARGEST_BYTES or "<!" in text:
             return "is far larger than any network, or defines entities, which unfold"
         net = ET.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text))  # noqa: S314 - no entities, see above
     except (UnicodeDecodeError, ET.ParseError):
         return "is damaged"
     layers = list(net.iter("layer"))
     kinds = [layer.get("type", "") for layer in layers]
-    if net.tag != "net" or kinds.count("Parameter") != 1 or "Result" not in kinds:
-        return "is no network of OpenVINO that takes one image"
+    if net.tag != "net" or kinds.count("Parameter") != inputs or "Result" not in kinds:
+        return "is no network of OpenVINO that takes what its metadata say"
     return next((fault for layer in layers if (fault := _fault_of_layer(layer, weights))), "")
 
 

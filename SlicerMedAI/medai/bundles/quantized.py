@@ -1,14 +1,17 @@
 """The 8-bit form of a network that a bundle may carry beside its weights, and where it takes the network's place.
 
-``models/int8.xml`` and ``models/int8.bin`` are OpenVINO's; ``medai.int8`` in the metadata names them by their SHA-256
-and says what they give. The weights stay: ``python -m monai.bundle run``, a GPU, a computer without OpenVINO and
-whoever asks for ``backend="torch"`` compute with them.
+It is OpenVINO's: a graph (``.xml``, compressed by gzip) and its numbers (``.bin``) for the network as a whole, or for
+those parts of it that are called apart: the halves of an autoencoder, the encoder and the members of a forecaster.
+``medai.int8`` in the metadata names the files by their SHA-256 and says what they give. The weights stay: ``python -m
+monai.bundle run``, a GPU, a computer without OpenVINO and whoever asks for ``backend="torch"`` compute with them.
 """
 
 from __future__ import annotations
 
 import copy
 import importlib.util
+import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,24 +19,32 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from medai.bundles import configs
 from medai.bundles.integrity import file_hash
-from medai.bundles.intermediate import fault_of
+from medai.bundles.intermediate import LARGEST_BYTES, fault_of
 from medai.errors import BundleFormatError, BundleTamperedError, MaliciousBundleError
 
 if TYPE_CHECKING:
     import torch
 
-XML, BIN = "models/int8.xml", "models/int8.bin"
 IN_INT8 = (
     "The network is computed in 8-bit integers by OpenVINO, as this model was made for; backend 'torch' computes the "
     "weights it was made of."
 )
+_PART = re.compile(r"([A-Za-z0-9_]{1,64}(\.[A-Za-z0-9_]{1,64}){0,7})?")
+_MOST_INPUTS = 8
+_GZIP = 31  # zlib's word for it
+
+
+def files_of(part: str) -> tuple[str, str]:
+    """Graph and numbers of a part, from the bundle's folder; ``""`` is the whole network."""
+    stem = f"models/int8.{part}" if part else "models/int8"
+    return f"{stem}.xml.gz", f"{stem}.bin"
 
 
 class Runner(Protocol):
     """A compiled network."""
 
-    def outputs(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """All that it gives for a contiguous float32 tensor on the CPU."""
+    def outputs(self, *given: torch.Tensor) -> list[torch.Tensor]:
+        """All that it gives for contiguous tensors on the CPU."""
         ...
 
 
@@ -43,22 +54,28 @@ class Int8:
 
     Parameters
     ----------
+    part : str
+        Name of the module in the network that it computes; ``""`` for the network itself.
     xml, weights : bytes
-        Content of the two files.
+        Graph and numbers.
     outputs : int, list or dict
-        What the network gives, with the number of a compiled output in the place of each tensor.
+        What it gives, with the number of a compiled output in the place of each tensor.
+    inputs : int
+        Tensors that it takes.
     window : tuple of int, or None
         (C, spatial) of the only images it takes; None for all.
     """
 
+    part: str
     xml: bytes = field(repr=False)
     weights: bytes = field(repr=False)
     outputs: Any = 0
+    inputs: int = 1
     window: tuple[int, ...] | None = None
 
 
-def int8_of(root: Path) -> Int8 | None:
-    """The 8-bit form of a bundle; None when it has none.
+def int8_of(root: Path) -> tuple[Int8, ...]:
+    """The 8-bit forms of a bundle; empty when it has none.
 
     Raises
     ------
@@ -70,15 +87,32 @@ def int8_of(root: Path) -> Int8 | None:
         When it is more than a network, or lies outside of the bundle.
     """
     if not configs.all_named(root, "metadata"):
-        return None
+        return ()
     own = configs.metadata(root).get("medai")
     said = own.get("int8") if isinstance(own, Mapping) else None
     if said is None:
-        return None
-    hashes = said.get("sha256") if isinstance(said, Mapping) else None
-    if not isinstance(hashes, Mapping) or not _is_template(said.get("outputs")):
+        return ()
+    parts = said.get("parts") if isinstance(said, Mapping) else None
+    if not isinstance(parts, list) or not parts:
         raise _unusable(root, "Its metadata do not describe the 8-bit form of its network")
-    for name in (XML, BIN):
+    return tuple(_form(root, part) for part in parts)
+
+
+def has_int8(root: Path) -> bool:
+    """Whether a bundle, of which nothing is checked, says that it has an 8-bit form."""
+    own = configs.metadata(root).get("medai") if configs.all_named(root, "metadata") else None
+    return isinstance(own, Mapping) and own.get("int8") is not None
+
+
+def _form(root: Path, said: object) -> Int8:
+    told = said if isinstance(said, Mapping) else {}
+    part, hashes, inputs = told.get("part"), told.get("sha256"), told.get("inputs")
+    counted = isinstance(inputs, int) and not isinstance(inputs, bool) and 1 <= inputs <= _MOST_INPUTS
+    named = isinstance(part, str) and _PART.fullmatch(part) is not None
+    if not named or not counted or not isinstance(hashes, Mapping) or not _is_template(told.get("outputs")):
+        raise _unusable(root, "Its metadata do not describe the 8-bit form of its network")
+    graph, numbers = files_of(str(part))
+    for name in (graph, numbers):
         path = root / name
         if not path.is_file():
             raise _unusable(root, f"Its file {name} is missing")
@@ -90,13 +124,17 @@ def int8_of(root: Path) -> Int8 | None:
                 f"Its file {name} is not the one that its metadata name by SHA-256.",
                 "Import or download the model again.",
             )
-    xml, weights = ((root / name).read_bytes() for name in (XML, BIN))
-    fault = fault_of(xml, len(weights))
+    try:
+        xml = zlib.decompressobj(_GZIP).decompress((root / graph).read_bytes(), LARGEST_BYTES + 1)
+    except zlib.error:
+        xml = b""
+    weights = (root / numbers).read_bytes()
+    fault = fault_of(xml, len(weights), int(inputs or 1))
     if fault:
-        raise _malicious(root, f"{XML} {fault}")
-    window = said.get("window")
+        raise _malicious(root, f"{graph} {fault}")
+    window = told.get("window")
     sizes = tuple(int(size) for size in window) if isinstance(window, list) else None
-    return Int8(xml, weights, said.get("outputs"), sizes)
+    return Int8(str(part), xml, weights, told.get("outputs"), int(inputs or 1), sizes)
 
 
 def attach(network: torch.nn.Module, root: Path, device: str) -> tuple[str, ...]:
@@ -118,8 +156,8 @@ def attach(network: torch.nn.Module, root: Path, device: str) -> tuple[str, ...]
     tuple of str
         What a person should know of it; empty for bundles without such a form.
     """
-    form = int8_of(root)
-    if form is None:
+    forms = int8_of(root)
+    if not forms:
         return ()
     why = "it is for the CPU" if device != "cpu" else ""
     if not why and importlib.util.find_spec("openvino") is None:
@@ -130,23 +168,31 @@ def attach(network: torch.nn.Module, root: Path, device: str) -> tuple[str, ...]
 
     from medai.engine.backends import openvino
 
-    files = {openvino.XML: form.xml, openvino.BIN: form.weights}
-    runner = openvino.load(files, torch.get_num_threads(), form.window)
-    network.forward = Int8Forward(network, runner, form.outputs, form.window)
+    places = dict(network.named_modules())
+    for form in forms:
+        if form.part not in places:
+            raise _unusable(root, f"Its network has no part '{form.part}', of which it has an 8-bit form")
+        module = places[form.part]
+        files = {openvino.XML: form.xml, openvino.BIN: form.weights}
+        runner = openvino.load(files, torch.get_num_threads(), form.window)
+        module.forward = Int8Forward(module, runner, form.outputs, form.window, form.inputs)
     return (IN_INT8,)
 
 
 def in_int8(network: torch.nn.Module) -> bool:
-    """Whether a network is computed in its 8-bit form."""
-    return isinstance(network.__dict__.get("forward"), Int8Forward)
+    """Whether a network, or any part of it, is computed in its 8-bit form."""
+    return any(isinstance(module.__dict__.get("forward"), Int8Forward) for module in network.modules())
 
 
 def in_float(network: torch.nn.Module) -> torch.nn.Module:
     """The same network computed with its float weights."""
     if not in_int8(network):
         return network
-    plain = copy.copy(network)
-    plain.__dict__.pop("forward")
+    whole = isinstance(network.__dict__.get("forward"), Int8Forward)
+    plain = copy.copy(network) if whole else copy.deepcopy(network)
+    for module in (plain,) if whole else plain.modules():
+        if isinstance(module.__dict__.get("forward"), Int8Forward):
+            module.__dict__.pop("forward")
     return plain
 
 
@@ -157,28 +203,37 @@ class Int8Forward:
     """
 
     def __init__(
-        self, network: torch.nn.Module, runner: Runner, outputs: Any, window: Sequence[int] | None = None
+        self,
+        network: torch.nn.Module,
+        runner: Runner,
+        outputs: Any,
+        window: Sequence[int] | None = None,
+        inputs: int = 1,
     ) -> None:
         self._network, self._runner = network, runner
-        self._outputs, self._window = outputs, None if window is None else tuple(window)
+        self._outputs, self._window, self._inputs = outputs, None if window is None else tuple(window), inputs
 
     def __call__(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         import torch
 
         from medai.engine.backends.converted import like
 
-        takes = x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0 and not torch.is_grad_enabled()
-        if args or kwargs or not takes or self._window not in (None, tuple(x.shape[1:])):
+        given = (x, *args)
+        takes = x.dtype == torch.float32 and x.numel() > 0 and not torch.is_grad_enabled()
+        takes = takes and not kwargs and len(given) == self._inputs and not self._network.training
+        takes = takes and all(isinstance(one, torch.Tensor) and one.device.type == "cpu" for one in given)
+        if not takes or self._window not in (None, tuple(x.shape[1:])):
             return type(self._network).forward(self._network, x, *args, **kwargs)
-        plain = x.detach().as_subclass(torch.Tensor).contiguous()
+        plain = [one.detach().as_subclass(torch.Tensor).contiguous() for one in given]
         # A form for one size of window takes one at a time.
-        each = [self._runner.outputs(part) for part in (plain.split(1) if self._window else (plain,))]
+        calls = zip(*(one.split(1) for one in plain), strict=True) if self._window else (plain,)
+        each = [self._runner.outputs(*call) for call in calls]
         found = each[0] if len(each) == 1 else [torch.cat(parts) for parts in zip(*each, strict=True)]
         return _filled(self._outputs, [like(one, x) for one in found])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Int8Forward:
         # The compiled network is shared: it cannot be copied, and never changes.
-        return Int8Forward(copy.deepcopy(self._network, memo), self._runner, self._outputs, self._window)
+        return Int8Forward(copy.deepcopy(self._network, memo), self._runner, self._outputs, self._window, self._inputs)
 
 
 def _filled(template: Any, found: Sequence[Any]) -> Any:

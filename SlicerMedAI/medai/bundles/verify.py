@@ -285,8 +285,9 @@ def _encoding(root: Path) -> str:
 
 
 def _int8(root: Path) -> str:
-    form = int8_of(root)
-    return "none" if form is None else f"{(len(form.xml) + len(form.weights)) / 1e6:.1f} MB, a network and nothing else"
+    forms = int8_of(root)
+    size = sum(len(form.xml) + len(form.weights) for form in forms)
+    return f"{size / 1e6:.1f} MB, a network and nothing else" if forms else "none"
 
 
 def _network(root: Path) -> str:

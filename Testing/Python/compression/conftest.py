@@ -13,7 +13,7 @@ import pytest
 import medai
 from medai.bundles import integrity
 from medai.result import Result
-from medai.training.compression import comparison
+from medai.training.compression import costing
 from medai.volume import Volume
 from monai_process import run_bundle
 from small_bundles import ARGMAX, LOAD, SAVE, Recipe, images_for, unet, write_bundle, write_nifti
@@ -84,7 +84,7 @@ def compressed(a_model, some_cases, tmp_path_factory) -> Callable[[str], tuple[P
             output = tmp_path_factory.mktemp("compressed") / f"tiny_{method}"
             with pytest.MonkeyPatch.context() as patch:
                 if method not in MEASURED:
-                    patch.setattr(comparison, "_measured", _one_second)
+                    patch.setattr(costing, "_measured", _one_second)
                 result = medai.compress_model(
                     a_model,
                     method,

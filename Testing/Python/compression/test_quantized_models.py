@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +15,8 @@ from medai.bundles import integrity, library, quantized
 from medai.bundles.verify import verify
 from medai.errors import BundleTamperedError, MaliciousBundleError
 
+GRAPH, NUMBERS = quantized.files_of("")
+
 
 @pytest.fixture
 def a_copy(compressed, tmp_path) -> Path:
@@ -23,13 +26,13 @@ def a_copy(compressed, tmp_path) -> Path:
 
 def change_xml(root: Path, old: str, new: str) -> None:
     """Change the compiled network as its maker could: hashes and pins fit."""
-    path = root / quantized.XML
-    text = path.read_text(encoding="utf-8")
+    path = root / GRAPH
+    text = gzip.decompress(path.read_bytes()).decode("utf-8")
     assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    path.write_bytes(gzip.compress(text.replace(old, new, 1).encode("utf-8")))
     about = root / "configs" / "metadata.json"
     metadata = json.loads(about.read_text(encoding="utf-8"))
-    metadata["medai"]["int8"]["sha256"][quantized.XML] = integrity.file_hash(path)
+    metadata["medai"]["int8"]["parts"][0]["sha256"][GRAPH] = integrity.file_hash(path)
     about.write_text(json.dumps(metadata), encoding="utf-8")
     integrity.write_pins(root)
 
@@ -56,16 +59,23 @@ def test_its_labels_come_from_8_bit_integers_and_are_nearly_those_of_the_origina
     assert same < 1 or not np.array_equal(found.labelmap.array, before * 0)
 
 
-def test_asked_for_pytorch_it_gives_exactly_the_labels_of_the_original(a_model, an_image, compressed):
+def test_asked_for_pytorch_it_gives_the_labels_of_the_original(a_model, an_image, compressed):
     root, _ = compressed("quantize")
     before = medai.segment(an_image, a_model, in_process=True, backend="torch").labelmap.array
     found = medai.segment(an_image, root, in_process=True, backend="torch").labelmap.array
-    np.testing.assert_array_equal(found, before)
+    assert (found == before).mean() > 0.995  # its weights are rounded to half precision
 
 
-def test_monai_runs_it_with_the_float_weights(a_model, an_image, compressed, bundle_run):
-    before = medai.segment(an_image, a_model, in_process=True, backend="torch").labelmap.array
-    np.testing.assert_array_equal(bundle_run(compressed("quantize")[0], an_image), before)
+def test_monai_runs_it_with_the_float_weights(an_image, compressed, bundle_run):
+    root, _ = compressed("quantize")
+    expected = medai.segment(an_image, root, in_process=True, backend="torch").labelmap.array
+    np.testing.assert_array_equal(bundle_run(root, an_image), expected)
+
+
+def test_it_takes_less_of_the_disk_than_the_original(a_model, compressed):
+    root, _ = compressed("quantize")
+    before, after = (sum(p.stat().st_size for p in (r / "models").iterdir()) for r in (a_model, root))
+    assert after < before
 
 
 def test_without_openvino_it_runs_with_the_float_weights_and_says_so(compressed, monkeypatch):
@@ -91,7 +101,7 @@ def test_gradients_come_from_the_float_weights(compressed):
 
 
 def test_a_quantized_model_that_was_changed_is_not_run(a_copy, an_image):
-    with (a_copy / quantized.BIN).open("ab") as file:
+    with (a_copy / NUMBERS).open("ab") as file:
         file.write(b"\0" * 8)
     with pytest.raises(BundleTamperedError):
         medai.segment(an_image, a_copy, in_process=True)
@@ -118,10 +128,10 @@ def test_a_compiled_network_with_anything_else_in_it_is_refused(attack, a_copy, 
 
 
 def test_a_link_out_of_the_bundle_is_refused(a_copy, tmp_path):
-    path = a_copy / quantized.XML
-    path.rename(tmp_path / "elsewhere.xml")
+    path = a_copy / GRAPH
+    path.rename(tmp_path / "elsewhere.xml.gz")
     try:
-        path.symlink_to(tmp_path / "elsewhere.xml")
+        path.symlink_to(tmp_path / "elsewhere.xml.gz")
     except OSError:
         pytest.skip("no links here")
     with pytest.raises(MaliciousBundleError):

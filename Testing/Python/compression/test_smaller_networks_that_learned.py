@@ -39,10 +39,10 @@ def test_monai_runs_it_and_finds_the_same_labels(method, compressed, an_image, b
 
 def test_training_goes_on_from_what_was_left(a_model, some_cases, tmp_path, monkeypatch):
     """Without a step that matters, what is left of a network at full rank is the network."""
-    from medai.training.compression import comparison
+    from medai.training.compression import costing
 
-    cost = comparison.Cost(1, 1, 1, 1.0, 1.0)
-    monkeypatch.setattr(comparison, "costs", lambda *_: (cost, cost, float("nan")))
+    cost = costing.Cost(1, 1, 1, 1.0, 1.0)
+    monkeypatch.setattr(costing, "costs", lambda *_: (cost, cost, float("nan")))
     result = medai.compress_model(
         a_model,
         "decompose",

@@ -11,7 +11,7 @@ import pytest
 import medai
 from medai.bundles import integrity, library
 from medai.errors import InputError, JobCancelled, WriteError
-from medai.training.compression import comparison, derived
+from medai.training.compression import costing, derived
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_model_that_came_with_medai_is_not_replaced(a_library, some_cases, mon
         compress(a_library, some_cases, replace=True)
 
 
-def test_a_model_that_makes_images_of_numbers_is_refused_with_the_reason(a_library, some_cases):
+def test_a_generator_of_which_no_code_is_known_is_refused_with_the_reason(a_library, some_cases):
     about = a_library / "tiny" / "configs" / "metadata.json"
     about.write_text(about.read_text(encoding="utf-8").replace('"segment"', '"synthesize"'), encoding="utf-8")
     integrity.write_pins(a_library / "tiny")
@@ -69,7 +69,7 @@ def test_a_table_without_images_is_refused_in_words(a_library, tmp_path):
 
 @pytest.mark.parametrize("stage", ["Looking at images", "Quantising", "Judging the new model", "Writing"])
 def test_whatever_stops_it_leaves_the_library_as_it_was(stage, a_library, some_cases, monkeypatch):
-    monkeypatch.setattr(comparison, "costs", lambda *_: (_cost(), _cost(), float("nan")))
+    monkeypatch.setattr(costing, "costs", lambda *_: (_cost(), _cost(), float("nan")))
     before = integrity.digest(a_library / "tiny")
 
     def stop(progress: medai.Progress) -> None:
@@ -84,7 +84,7 @@ def test_whatever_stops_it_leaves_the_library_as_it_was(stage, a_library, some_c
 
 @pytest.mark.parametrize("place", ["write_text", "rename"])
 def test_a_full_disk_leaves_the_library_as_it_was(place, a_library, some_cases, monkeypatch):
-    monkeypatch.setattr(comparison, "costs", lambda *_: (_cost(), _cost(), float("nan")))
+    monkeypatch.setattr(costing, "costs", lambda *_: (_cost(), _cost(), float("nan")))
     before = integrity.digest(a_library / "tiny")
     plain = getattr(Path, place)
 
@@ -117,28 +117,28 @@ def test_an_original_that_was_set_aside_when_the_power_failed_comes_back(a_libra
 
 
 def test_a_model_that_lost_too_much_lies_beside_the_original(a_library, some_cases, monkeypatch):
-    monkeypatch.setattr(comparison, "costs", lambda *_: (_cost(), _cost(), float("nan")))
+    monkeypatch.setattr(costing, "costs", lambda *_: (_cost(), _cost(), float("nan")))
     before = integrity.digest(a_library / "tiny")
     result = compress(a_library, some_cases, replace=True, tolerance=0.0)
     assert any("was not replaced" in note for note in result.provenance.notes)
     assert integrity.digest(a_library / "tiny") == before
-    assert (a_library / "tiny_int8" / "models" / "int8.xml").is_file()
+    assert (a_library / "tiny_int8" / "models" / "int8.xml.gz").is_file()
 
 
 def test_a_model_that_is_as_good_takes_the_place_of_the_original_when_asked(a_library, some_cases, monkeypatch):
-    monkeypatch.setattr(comparison, "costs", lambda *_: (_cost(), _cost(), float("nan")))
+    monkeypatch.setattr(costing, "costs", lambda *_: (_cost(), _cost(), float("nan")))
     compress(a_library, some_cases, replace=True, tolerance=0.5)
     assert [path.name for path in a_library.iterdir()] == ["tiny"]
-    assert (a_library / "tiny" / "models" / "int8.xml").is_file()
+    assert (a_library / "tiny" / "models" / "int8.xml.gz").is_file()
 
 
 def test_images_without_references_calibrate_but_decide_nothing(a_library, some_cases, monkeypatch):
-    monkeypatch.setattr(comparison, "costs", lambda *_: (_cost(), _cost(), float("nan")))
+    monkeypatch.setattr(costing, "costs", lambda *_: (_cost(), _cost(), float("nan")))
     result = compress(a_library, some_cases / "images", replace=True)
     assert any("was not measured" in note for note in result.provenance.notes)
     assert "dice" not in result.table.columns["Quantity"]
     assert (a_library / "tiny_int8").is_dir()
 
 
-def _cost() -> comparison.Cost:
-    return comparison.Cost(1, 1, 1, 1.0, 1.0)
+def _cost() -> costing.Cost:
+    return costing.Cost(1, 1, 1, 1.0, 1.0)

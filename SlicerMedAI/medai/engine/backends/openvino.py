@@ -49,13 +49,23 @@ def convert(network: torch.nn.Module, example: torch.Tensor, folder: Path, *, fi
     save(model, folder / XML)
 
 
-def converted(network: torch.nn.Module, example: torch.Tensor, *, fixed: bool) -> Any:
-    """The network as an ``openvino.Model``; for the parameters see `convert`."""
+def converted(network: torch.nn.Module, *example: torch.Tensor, fixed: bool) -> Any:
+    """The network as an ``openvino.Model``; for the parameters see `convert`.
+
+    Of a series, shape (B, T, F), any number of visits can come; an image's channels are the second axis.
+    """
     openvino = package()
-    sizes = list(example.shape) if fixed else [-1, example.shape[1], *[-1] * (example.ndim - 2)]
+    sizes = [list(one.shape) if fixed else _free(one) for one in example]
     with warnings.catch_warnings(), torch.no_grad(), grouped_by_channels(network), _everybodys_log_kept():
         warnings.simplefilter("ignore")  # sizes that tracing takes for constants show when the result is compared
-        return openvino.convert_model(network, example_input=example, input=[openvino.PartialShape(sizes)])
+        given = example if len(example) > 1 else example[0]
+        return openvino.convert_model(network, example_input=given, input=[*map(openvino.PartialShape, sizes)])
+
+
+def _free(example: torch.Tensor) -> list[int]:
+    """The sizes that inputs must have, with -1 where they may differ."""
+    channels = 2 if example.ndim == 3 else 1
+    return [size if axis == channels else -1 for axis, size in enumerate(example.shape)]
 
 
 @contextmanager
@@ -111,11 +121,12 @@ class OpenVINORunner:
         self._lock = threading.Lock()
         self._request(expected=window is not None)
 
-    def outputs(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """All outputs, of a model that has several."""
+    def outputs(self, *given: torch.Tensor) -> list[torch.Tensor]:
+        """All outputs, of a model that may have several, and take several tensors."""
         with self._lock, torch.no_grad():
-            request, _ = self._request(expected=tuple(x.shape[1:]) == self._window)
-            request.set_input_tensor(self._openvino.Tensor(x.numpy(), shared_memory=True))
+            request, _ = self._request(expected=tuple(given[0].shape[1:]) == self._window)
+            for place, x in enumerate(given):
+                request.set_input_tensor(place, self._openvino.Tensor(x.numpy(), shared_memory=True))
             request.infer()
             return [torch.from_numpy(found.data.copy()) for found in request.output_tensors]
 

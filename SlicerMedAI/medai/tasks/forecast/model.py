@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medai.bundles import configs, integrity
+from medai.bundles import configs, integrity, quantized
 from medai.bundles.explained import explained, unusable
 from medai.bundles.parts import parts_of
 from medai.errors import BundleError
@@ -63,6 +63,8 @@ class ForecastModel:
         Whether it sees the visits' images.
     learned : tuple of (float, float)
         Mean and spread of each measurement in what it learned from; empty where the network does not tell.
+    notes : tuple of str
+        What a person should know of how it is computed.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class ForecastModel:
         self.measurements, self.targets, self.classes = (
             _titles(told.get(key)) for key in ("measurements", "targets", "classes")
         )
+        self.notes = quantized.attach(parts.network, root, device)
         self.images = bool(told.get("images"))
         means, spreads = (getattr(self.network, name, None) for name in ("means", "spreads"))
         self.learned: tuple[tuple[float, float], ...] = ()

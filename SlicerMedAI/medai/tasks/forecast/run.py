@@ -79,6 +79,8 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     else:
         courses, more = _long_enough(courses, life)
         model = ForecastModel(description.root, device.name)
+    for note in model.notes:
+        life.tell(note)
     if not courses:
         raise InputError("There is nothing to forecast.", "No visits were given.", "Choose a series or a table.")
     told = []

@@ -48,7 +48,7 @@ class Channels(TorchFunctionMode):  # type: ignore[misc]
 
     def begin(self, x: torch.Tensor) -> None:
         """Say what the network is called with."""
-        self._mark(x, self._new(x.shape[1]))
+        self._mark(x, self.made(x.shape[1]))
 
     def root(self, channel: int) -> int:
         """One channel that stands for all that it is added to."""
@@ -93,12 +93,12 @@ class Channels(TorchFunctionMode):  # type: ignore[misc]
         if groups == len(reads) == found.shape[1]:  # each channel for itself
             makes = reads
         elif groups == 1:
-            makes = self._new(found.shape[1])
-            self._slot(weight, 0 if transposed else 1, reads)
+            makes = self.made(found.shape[1])
+            self.belong(weight, 0 if transposed else 1, reads)
         else:
             return  # what cannot be followed shows when the sizes of the smaller network do not fit
-        self._slot(weight, 1 if transposed and groups == 1 else 0, makes)
-        self._slot(bias, 0, makes)
+        self.belong(weight, 1 if transposed and groups == 1 else 0, makes)
+        self.belong(bias, 0, makes)
         self._mark(found, makes)
 
     def _linear(self, args: list[Any], kwargs: Mapping[str, Any], found: torch.Tensor) -> None:
@@ -106,10 +106,10 @@ class Channels(TorchFunctionMode):  # type: ignore[misc]
         reads = self._of.get(id(x))
         if reads is None or x.ndim != 2 or len(reads) != weight.shape[1]:
             return
-        makes = self._new(weight.shape[0])
-        self._slot(weight, 1, reads)
-        self._slot(weight, 0, makes)
-        self._slot(args[2] if len(args) > 2 else kwargs.get("bias"), 0, makes)
+        makes = self.made(weight.shape[0])
+        self.belong(weight, 1, reads)
+        self.belong(weight, 0, makes)
+        self.belong(args[2] if len(args) > 2 else kwargs.get("bias"), 0, makes)
         self._mark(found, makes)
 
     def _concatenation(self, args: list[Any], kwargs: Mapping[str, Any], found: torch.Tensor) -> None:
@@ -132,7 +132,7 @@ class Channels(TorchFunctionMode):  # type: ignore[misc]
         if name in _NORMS or name in _ADDS:
             for value in tensors:
                 if id(value) in self._names and value.ndim == 1 and len(value) == len(reads):
-                    self._slot(value, 0, reads)
+                    self.belong(value, 0, reads)
         if found.ndim < 2:
             return
         size = found.shape[1]
@@ -142,10 +142,18 @@ class Channels(TorchFunctionMode):  # type: ignore[misc]
         reads = max(inputs, key=len)
         if size == len(reads):
             self._mark(found, reads)
-        elif size % len(reads) == 0 and name in ("flatten", "view", "reshape"):
+        elif name not in ("flatten", "view", "reshape"):
+            return
+        elif size % len(reads) == 0:
             self._mark(found, [channel for channel in reads for _ in range(size // len(reads))])
+        elif len(reads) % size == 0 and tensors[0].ndim == 2:  # numbers become the places of channels
+            count = len(reads) // size
+            for first in range(0, len(reads), count):
+                self._join([reads[first]] * count, reads[first : first + count])
+            self._mark(found, reads[::count])
 
-    def _new(self, count: int) -> list[int]:
+    def made(self, count: int) -> list[int]:
+        """New channels that one layer makes."""
         made = list(range(len(self._parent), len(self._parent) + count))
         self._parent += made
         self.spaces.append(made)
@@ -155,7 +163,8 @@ class Channels(TorchFunctionMode):  # type: ignore[misc]
         self._of[id(tensor)] = channels
         self._alive.append(tensor)
 
-    def _slot(self, tensor: Any, axis: int, channels: list[int]) -> None:
+    def belong(self, tensor: Any, axis: int, channels: list[int]) -> None:
+        """Say which channels lie along an axis of a weight of the network."""
         for name in self._names.get(id(tensor), ()):
             known = self.slots.setdefault((name, axis), channels)
             self._join(known, channels)  # a layer that is used twice

@@ -1,148 +1,126 @@
-"""What a compression has won and lost: size, parameters, time, memory, and the task's metric on the same cases."""
+"""What a compression has won and lost: the costs of both models, and the task's scores on the same cases."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medai.bundles.quantized import BIN, XML
-from medai.bundles.weights import load_state_dict, weights_path
-from medai.errors import JobError
-from medai.jobs.process import python_executable
+from medai.bundles.description import Description
+from medai.progress import Progress, Report
 from medai.result import Table
-from medai.training.compression import derived
-from medai.training.compression.measuring import FLOAT_IN_OPENVINO
+from medai.training.data import DataList
 from medai.training.evaluation import Estimate, Evaluation
 from medai.training.evaluation.bootstrap import Interval, interval
 from medai.training.evaluation.cases import Row, numbers
 from medai.training.evaluation.classification import binary_metrics
 from medai.training.evaluation.detection import average_precisions
-from medai.training.evaluation.findings import ClassificationDetails, DetectionDetails
-from medai.volume import Volume
+from medai.training.evaluation.findings import (
+    ClassificationDetails,
+    DetectionDetails,
+    ForecastDetails,
+    SynthesisDetails,
+)
+from medai.training.judge import judge
 
-METRICS = {"segment": "dice", "classify": "auroc", "detect": "map@0.50", "denoise": "psnr_db", "encode": "psnr_db"}
-"""By which each task is judged; higher is better."""
-_TURNS = 7
-_POLL_S = 0.1
+if TYPE_CHECKING:
+    from medai.engine.loaded import LoadedModels
+    from medai.training.compression.costing import Cost
+
+METRICS = {
+    "segment": ("dice",),
+    "classify": ("auroc",),
+    "detect": ("map@0.50",),
+    "denoise": ("psnr_db",),
+    "encode": ("psnr_db",),
+    "translate": ("psnr_db",),
+    "forecast": ("mae_next", "auroc"),
+    "synthesize": ("fid",),
+}
+"""By which each task is judged."""
+_LOWER = ("mae_next", "fid")
+"""Those that are better when they are lower."""
 _NAN = math.nan
+_Score = Callable[[NDArray[np.intp]], float]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The task's metric before and after, on the same cases.
+    """One of the task's metrics before and after, on the same cases.
 
     Parameters
     ----------
     before, after : Estimate
     difference : Interval
         After minus before, every draw the same patients for both.
+    lower : bool
+        Whether lower is better.
     """
 
     before: Estimate
     after: Estimate
     difference: Interval
+    lower: bool = False
 
     @property
     def fall(self) -> float:
         """What was lost, as a share of what it was; below 0 when it is better."""
-        lost = self.before.value - self.after.value
+        lost = (self.after.value - self.before.value) * (1 if self.lower else -1)
         if self.before.value:
             return lost / abs(self.before.value)
         return math.inf if lost > 0 else 0.0
 
-
-@dataclass(frozen=True)
-class Cost:
-    """What a model takes.
-
-    Parameters
-    ----------
-    bundle, weights : int
-        Bytes on the disk: of the whole bundle, and of the file that is computed with.
-    parameters : int
-    seconds : float
-        Of its network for one image on the CPU, the median of several turns.
-    memory : float
-        Bytes at most, beyond what the libraries take.
-    """
-
-    bundle: int
-    weights: int
-    parameters: int
-    seconds: float
-    memory: float
+    @property
+    def named(self) -> str:
+        """The metric, and of what."""
+        return f"{self.before.metric} ({self.before.label})" if self.before.label else self.before.metric
 
 
-def judged(task: str, before: Evaluation, after: Evaluation) -> Judged | None:
-    """Both evaluations' metric with the interval of its difference; None where it is not defined."""
-    name = METRICS[task]
-    pair = [_estimate(found, name) for found in (before, after)]
-    if any(one is None or not math.isfinite(one.value) for one in pair):
-        return None
-    score, other = (_score(found, name) for found in (before, after))
-    people = _people(before)
-    difference = interval(lambda index: other(index) - score(index), (np.arange(len(people)),), people)
-    return Judged(pair[0], pair[1], difference)  # type: ignore[arg-type]  # neither is None
-
-
-def costs(
-    source: Path, root: Path, images: Sequence[Volume], waiting: Callable[[], None], threads: int
-) -> tuple[Cost, Cost, float]:
-    """What both models take, measured in processes of their own.
-
-    Parameters
-    ----------
-    source, root : Path
-        The bundles before and after.
-    images : sequence of Volume
-        What the models take at once.
-    waiting : callable
-        Called several times a second; may raise to stop.
-    threads : int
-        Of the CPU.
-
-    Returns
-    -------
-    before, after : Cost
-    float
-        Seconds of the float network before in OpenVINO, where `root` has an 8-bit form; NaN elsewhere.
-
-    Raises
-    ------
-    JobError
-        When a model cannot be run.
-    """
-    roots = [str(source), str(root)]
-    if (root / XML).is_file():
-        roots.append(f"{FLOAT_IN_OPENVINO}{source}")
-    times = _measured({"roots": roots, "memory": False, "turns": _TURNS, "threads": threads}, images, waiting)
-    seconds = [statistics.median(times[name]) for name in roots]
+def evaluated(
+    original: Description, root: Path, held_out: DataList, report: Report, loaded: LoadedModels
+) -> tuple[Judged, ...]:
+    """Evaluate both models on the same cases as `medai.evaluate` does; empty without any."""
+    if not len(held_out):
+        return ()
     found = []
-    for each, spent in zip((source, root), seconds, strict=False):
-        task = {"roots": [str(each)], "memory": True, "turns": 1, "threads": threads}
-        memory = _measured(task, images, waiting)["bytes"]
-        state = load_state_dict(each)
-        files = [each / XML, each / BIN] if (each / XML).is_file() else [weights_path(each)]
-        weights = sum(path.stat().st_size for path in files)
-        distinct = {tensor.data_ptr(): tensor.numel() for tensor in state.values() if tensor.is_floating_point()}
-        found.append(Cost(derived.size_of(each), weights, sum(distinct.values()), spent, memory))
-    return found[0], found[1], seconds[2] if len(seconds) > 2 else _NAN
+    for stage, (place, backend) in enumerate(((original.root, "torch"), (root, "auto"))):
+        named = ("Judging the original", "Judging the new model")[stage]
+
+        def tell(progress: Progress, named: str = named) -> None:
+            report(Progress(named, progress.done, progress.total, progress.elapsed_s, progress.eta_s))
+
+        found.append(judge(place, held_out, tell, loaded, backend=backend))
+    return judged(original.task, *found)
 
 
-def table(before: Cost, after: Cost, in_openvino: float, found: Judged | None) -> Table:
+def judged(task: str, before: Evaluation, after: Evaluation) -> tuple[Judged, ...]:
+    """Both evaluations' metrics with the intervals of their differences; those that are defined.
+
+    The distance of all images of a generator from all real ones is no mean over cases, so nothing can be paired there.
+    """
+    found = []
+    for name in METRICS[task]:
+        for one in _estimates(before, name):
+            other = next(each for each in _estimates(after, name) if each.label == one.label)
+            if not math.isfinite(one.value) or not math.isfinite(other.value):
+                continue
+            if isinstance(before.details, SynthesisDetails):
+                apart = Interval(other.value - one.value, _NAN, _NAN)
+            else:
+                first, people = _scored(before, one)
+                second, _ = _scored(after, other)
+                places = np.arange(len(people))
+                apart = interval(lambda index, a=first, b=second: b(index) - a(index), (places,), people)
+            found.append(Judged(one, other, apart, name in _LOWER))
+    return tuple(found)
+
+
+def table(before: Cost, after: Cost, in_openvino: float, found: Sequence[Judged]) -> Table:
     """One row per quantity; intervals are of 95 %, that of the difference is paired."""
     mb, ms = 1e6, 1e-3
     rows: list[tuple[str, str, float, float]] = [
@@ -163,14 +141,13 @@ def table(before: Cost, after: Cost, in_openvino: float, found: Judged | None) -
     }
     for name in _INTERVALS:
         columns[name] = [_NAN] * len(rows)
-    if found is not None:
-        b, a, d = found.before, found.after, found.difference
-        named = f"{b.metric} ({b.label})" if b.label else b.metric
+    for one in found:
+        b, a, d = one.before, one.after, one.difference
         ratio = a.value / b.value if b.value else _NAN
         intervals = (b.low, b.high, a.low, a.high, d.value, d.low, d.high, b.n)
-        values: tuple[object, ...] = (named, b.unit, b.value, a.value, ratio, *intervals)
+        values: tuple[object, ...] = (one.named, b.unit, b.value, a.value, ratio, *intervals)
         for column, value in zip(columns.values(), values, strict=True):
-            column.append(round(float(value), 4) if isinstance(value, float) else value)
+            column.append(float(f"{value:.4g}") if isinstance(value, float) else value)
     return Table({name: tuple(values) for name, values in columns.items()}, "comparison")
 
 
@@ -186,15 +163,21 @@ _INTERVALS = (
 )
 
 
-def _estimate(found: Evaluation, name: str) -> Estimate | None:
-    """The mean over structures, or the only structure's."""
+def _estimates(found: Evaluation, name: str) -> list[Estimate]:
+    """The mean over structures where there is one; else those of all, as of several targets of a forecast."""
     named = [estimate for estimate in found.summary.estimates if estimate.metric == name]
-    return next((estimate for estimate in named if not estimate.label), named[0] if named else None)
+    mean = [estimate for estimate in named if not estimate.label]
+    return mean or (named if isinstance(found.details, ForecastDetails) else named[:1])
 
 
-def _score(found: Evaluation, name: str) -> Callable[[NDArray[np.intp]], float]:
-    """The metric as a function of the positions of cases."""
-    details = found.details
+def _scored(found: Evaluation, estimate: Estimate) -> tuple[_Score, list[Hashable]]:
+    """The metric as a function of the positions of cases, and whose cases they are."""
+    name, details, cases = estimate.metric, found.details, _cases(found)
+    people: list[Hashable] = [patient or case for case, patient in cases]
+    if isinstance(details, ForecastDetails) and name in _LOWER:
+        return _errors(found, estimate.label)
+    if isinstance(details, ForecastDetails) and details.classes is not None:
+        return _areas(details.classes), list(range(len(details.classes.truth)))  # once per subject
     if isinstance(details, DetectionDetails):
         count = details.matches.images
 
@@ -202,20 +185,31 @@ def _score(found: Evaluation, name: str) -> Callable[[NDArray[np.intp]], float]:
             weights = np.bincount(index, minlength=count).astype(np.float64)
             return average_precisions(details.matches, weights).get(name, _NAN)
 
-        return precision
+        return precision, _each(people, count)
     if isinstance(details, ClassificationDetails):
-        truth, said = details.truth, details.probability
-
-        def area(index: NDArray[np.intp]) -> float:
-            return _mean([_auroc(truth[index, n], said[index, n]) for n in range(truth.shape[1])])
-
-        return area
-    order = _cases(found)
-    values: dict[tuple[str, str], list[float]] = {case: [] for case in order}
+        return _areas(details), _each(people, len(details.truth))
+    values: dict[tuple[str, str], list[float]] = {case: [] for case in cases}
     for row, value in zip(found.rows, numbers(list(found.rows), name), strict=True):
         values[_case(row)].append(float(value))
-    means = np.array([_mean(values[case]) for case in order])
-    return lambda index: _mean(means[index].tolist())
+    means = np.array([_mean(values[case]) for case in cases])
+    return lambda index: _mean(means[index].tolist()), people
+
+
+def _errors(found: Evaluation, target: str) -> tuple[_Score, list[Hashable]]:
+    """The mean absolute error of a target at the next visit."""
+    rows = [row for row in found.rows if row["target"] == target and row["next"]]
+    errors = np.abs(numbers(rows, "error"))
+    return lambda index: float(errors[index].mean()), [str(row["patient"] or row["case"]) for row in rows]
+
+
+def _areas(details: ClassificationDetails) -> _Score:
+    truth, said = details.truth, details.probability
+    return lambda index: _mean([_auroc(truth[index, n], said[index, n]) for n in range(truth.shape[1])])
+
+
+def _each(people: list[Hashable], count: int) -> list[Hashable]:
+    """Cases of one name cannot be told apart, so each is somebody's own."""
+    return people if len(people) == count else list(range(count))
 
 
 def _auroc(truth: NDArray[np.float64], score: NDArray[np.float64]) -> float:
@@ -235,65 +229,3 @@ def _case(row: Row) -> tuple[str, str]:
 
 def _cases(found: Evaluation) -> list[tuple[str, str]]:
     return list(dict.fromkeys(_case(row) for row in found.rows))
-
-
-def _people(found: Evaluation) -> list[Hashable]:
-    details, cases = found.details, _cases(found)
-    count = len(cases)
-    if isinstance(details, DetectionDetails):
-        count = details.matches.images
-    elif isinstance(details, ClassificationDetails):
-        count = len(details.truth)
-    if count != len(cases):  # cases of one name
-        return list(range(count))
-    return [patient or case for case, patient in cases]
-
-
-def _measured(task: dict[str, object], images: Sequence[Volume], waiting: Callable[[], None]) -> Any:
-    with tempfile.TemporaryDirectory(prefix="medai-") as name:
-        folder = Path(name)
-        (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
-        arrays: dict[str, Any] = {f"array{n}": image.array for n, image in enumerate(images)}
-        arrays |= {f"affine{n}": image.affine for n, image in enumerate(images)}
-        np.savez(folder / "images.npz", **arrays)
-        with (folder / "log").open("wb") as log:
-            child = subprocess.Popen(  # noqa: S603 - no shell, our own module
-                [str(python_executable()), "-m", "medai.training.compression.measuring", str(folder)],
-                stdin=subprocess.PIPE,  # never written to; it closes when this process ends
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                env=_environment(),
-                creationflags=_windows_flags(),
-            )
-            try:
-                while child.poll() is None:
-                    waiting()
-                    time.sleep(_POLL_S)
-            finally:
-                child.kill()
-                child.wait()
-                if child.stdin is not None:
-                    child.stdin.close()
-        found = folder / "found.json"
-        if child.returncode or not found.is_file():
-            raise JobError(
-                "The models could not be measured.",
-                f"The program that measures ended with code {child.returncode}.",
-                "Close other programs if memory is short; report this with the log if it comes again.",
-                details=(folder / "log").read_text(encoding="utf-8", errors="replace")[-4000:],
-            )
-        return json.loads(found.read_text(encoding="utf-8"))
-
-
-def _windows_flags() -> int:
-    if sys.platform != "win32":
-        return 0
-    return subprocess.CREATE_NO_WINDOW
-
-
-def _environment() -> dict[str, str]:
-    environment = dict(os.environ)
-    root = str(Path(__file__).resolve().parents[3])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
-    return environment

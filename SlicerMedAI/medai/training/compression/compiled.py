@@ -12,6 +12,9 @@ from medai.engine.backends import openvino
 from medai.engine.backends.probe import other_size
 from medai.errors import InputError
 
+Call = tuple[torch.Tensor, ...]
+"""Arguments of one call of a network."""
+_OTHERS = 3
 _ALIKE = 1e-3
 """Largest relative error at which two forms of a network in floating point are the same."""
 
@@ -23,9 +26,9 @@ class Flat(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         self.network = network
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """All tensors of the output, in the order of `tensors`."""
-        return tuple(tensors(self.network(x)))
+        return tuple(tensors(self.network(*given)))
 
 
 def tensors(output: Any) -> list[torch.Tensor]:
@@ -59,15 +62,15 @@ def template(output: Any) -> Any:
     return numbered(output)
 
 
-def compiled(network: torch.nn.Module, window: torch.Tensor) -> tuple[Any, Any, bool]:
+def compiled(network: torch.nn.Module, calls: Sequence[Call]) -> tuple[Any, Any, bool]:
     """The network in OpenVINO's form, proven to give the same.
 
     Parameters
     ----------
     network : torch.nn.Module
-        In eval mode, on the CPU, in floating point.
-    window : Tensor, shape (1, C, *spatial)
-        As it is called with.
+        In eval mode, on the CPU, in floating point; or a part of one.
+    calls : sequence of Call
+        As it is called; the first is the example that it is traced with.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def compiled(network: torch.nn.Module, window: torch.Tensor) -> tuple[Any, Any, 
     outputs : int, list or dict
         See `template`.
     fixed : bool
-        Whether it takes windows of this size only.
+        Whether it takes inputs of the first call's size only.
 
     Raises
     ------
@@ -83,12 +86,12 @@ def compiled(network: torch.nn.Module, window: torch.Tensor) -> tuple[Any, Any, 
         When OpenVINO cannot do it.
     """
     with torch.inference_mode():
-        outputs = template(network(window))
+        outputs = template(network(*calls[0]))
     why = ""
     for fixed in (False, True):
         try:
-            model = openvino.converted(Flat(network), window, fixed=fixed)
-            _check(network, model, outputs, [window] if fixed else [window, *_of_another_size(network, window)])
+            model = openvino.converted(Flat(network), *calls[0], fixed=fixed)
+            _check(network, model, outputs, calls[:1] if fixed else [calls[0], *_of_another_size(network, calls)])
         except Exception as error:  # tracing runs the network's own code, which fails in many ways
             why = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             continue
@@ -103,7 +106,7 @@ def compiled(network: torch.nn.Module, window: torch.Tensor) -> tuple[Any, Any, 
 def forward_of(network: torch.nn.Module, model: Any, outputs: Any, window: tuple[int, ...] | None) -> Int8Forward:
     """The compiled network, to be called like the network itself."""
     runner = openvino.OpenVINORunner(model, torch.get_num_threads(), window)
-    return Int8Forward(network, runner, outputs, None)
+    return Int8Forward(network, runner, outputs, None, len(model.inputs))
 
 
 def relative_error(expected: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> float:
@@ -117,26 +120,32 @@ def relative_error(expected: Sequence[torch.Tensor], found: Sequence[torch.Tenso
     return max(errors, default=0.0)
 
 
-def _check(network: torch.nn.Module, model: Any, outputs: Any, windows: Sequence[torch.Tensor]) -> None:
+def _check(network: torch.nn.Module, model: Any, outputs: Any, calls: Sequence[Call]) -> None:
     forward = forward_of(network, model, outputs, None)
     with torch.inference_mode():
-        for window in windows:
-            error = relative_error(tensors(network(window)), tensors(forward(window)))
+        for call in calls:
+            error = relative_error(tensors(network(*call)), tensors(forward(*call)))
             if not error <= _ALIKE:
                 raise ValueError(f"its result differs by {100 * error:.2g} %")
 
 
-def _of_another_size(network: torch.nn.Module, window: torch.Tensor) -> Iterator[torch.Tensor]:
-    """A pair of windows of another size, where the network can take them."""
-    sizes = other_size(window.shape[2:])
+def _of_another_size(network: torch.nn.Module, calls: Sequence[Call]) -> Iterator[Call]:
+    """Two at once, of an image of another size where the network can take it; or of another series."""
+    first = calls[0]
+    if first[0].ndim < 4:
+        different = {tuple(one.shape for one in call): call for call in calls}
+        yield from list(different.values())[:_OTHERS]
+        yield tuple(torch.cat([one, one]) for one in first)
+        return
+    sizes = other_size(first[0].shape[2:])
     generator = torch.Generator().manual_seed(0)
-    other = torch.randn([2, window.shape[1], *sizes], generator=generator)
+    other = torch.randn([2, first[0].shape[1], *sizes], generator=generator)
     try:
         with torch.inference_mode():
             network(other)
     except Exception:  # it is for one size only
         return
-    yield other
+    yield (other,)
 
 
 def _walk(output: Any) -> Iterator[torch.Tensor]:

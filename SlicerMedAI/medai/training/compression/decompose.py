@@ -89,6 +89,12 @@ def decomposed(
         state |= {f"{place}.{number}.weight": part for number, part in enumerate(parts)}
         if module.bias is not None:
             state[f"{place}.2.bias"] = module.bias.detach()
+    if not any(type(module) in (Conv2d, Conv3d) for module in network.modules()):
+        raise InputError(
+            f"The model '{name}' cannot be decomposed.",
+            "Its network has no convolutions, whose kernels would be products of thinner ones.",
+            "Quantise or prune it, or distil it into a smaller one.",
+        )
     if not calls:
         raise InputError(
             f"The model '{name}' is not made smaller by this.",

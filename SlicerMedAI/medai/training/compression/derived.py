@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from medai.training.folder import METADATA
 Config = dict[str, Any]
 _PREFIX = ".compress-"
 _ASIDE = ".replaced"
+_POLL_S = 0.05
 # How the old weights were trained says nothing of the new ones.
 _LEFT_OUT = ("runs", "eval", "__pycache__", ".git", integrity.PINS, "train.json", "train.yaml")
 
@@ -77,7 +79,7 @@ def workplace(source: Path, output: Path) -> Iterator[Path]:
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        _tidy(output.parent)
+        tidy(output.parent)
         place = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=output.parent))
     except OSError as error:
         raise _unwritten(output, error) from error
@@ -92,11 +94,22 @@ def workplace(source: Path, output: Path) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _tidy(folder: Path) -> None:
-    """Remove what a killed compression left, and put back what it had set aside."""
+def tidy(folder: Path, patience_s: float = 0.0) -> None:
+    """Remove what killed compressions left, and put back what they had set aside.
+
+    Parameters
+    ----------
+    folder : Path
+        In which new models were made.
+    patience_s : float
+        How long to wait for processes that are just being ended.
+    """
+    until = time.monotonic() + patience_s
     for left in folder.glob(f"{_PREFIX}*"):
         number = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if number.isdecimal() and not psutil.pid_exists(int(number)):
+        while number.isdecimal() and _runs(int(number)) and time.monotonic() < until:
+            time.sleep(_POLL_S)
+        if number.isdecimal() and not _runs(int(number)):
             shutil.rmtree(left, ignore_errors=True)
     for aside in folder.glob(f".*{_ASIDE}"):
         place = folder / aside.name[1:].removesuffix(_ASIDE)
@@ -104,6 +117,14 @@ def _tidy(folder: Path) -> None:
             shutil.rmtree(aside, ignore_errors=True)
         else:
             aside.rename(place)
+
+
+def _runs(number: int) -> bool:
+    """Whether a process is there, and not only its entry that nobody has asked for yet."""
+    try:
+        return bool(psutil.Process(number).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def read(root: Path, name: str) -> Config:

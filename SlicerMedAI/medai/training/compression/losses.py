@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from medai.training.compression.compiled import tensors
 
-Target = dict[str, Any]
+Target = Mapping[str, Any]
 _TEMPERATURE = {"segment": 2.0, "classify": 4.0}
 _LABEL_SHARE = 0.5
 

@@ -15,6 +15,7 @@ from medai.bundles.weights import weights_path
 from medai.errors import InputError, WriteError
 from medai.training.components.files import replace_file
 from medai.training.compression import derived
+from medai.training.compression.compiled import Call
 from medai.training.compression.decompose import NETWORKS, decomposed
 from medai.training.compression.prune import pruned
 from medai.training.compression.request import CompressionRequest
@@ -26,7 +27,7 @@ _STALE = (".ts", ".onnx", ".pt", ".pth", ".safetensors")
 
 
 def smaller(
-    source: Path, network: torch.nn.Module, window: torch.Tensor, request: CompressionRequest
+    source: Path, network: torch.nn.Module, call: Call, request: CompressionRequest
 ) -> tuple[Config, torch.nn.Module]:
     """The smaller network with the weights it begins with, and the configuration that describes it.
 
@@ -36,8 +37,8 @@ def smaller(
         The original bundle.
     network : torch.nn.Module
         Its network, on the CPU.
-    window : Tensor, shape (1, C, *spatial)
-        As the network is called with.
+    call : Call
+        As the network is called.
     request : CompressionRequest
 
     Raises
@@ -55,7 +56,7 @@ def smaller(
     torch.manual_seed(request.parameters.seed)
     made = built(content, source)
     if request.method == "prune":
-        made.load_state_dict(pruned(network, made, window, source.name))
+        made.load_state_dict(pruned(network, made, call, source.name))
     return content, made
 
 
@@ -87,8 +88,13 @@ def keep(root: Path, content: Config, state: dict[str, torch.Tensor]) -> None:
     WriteError
         When the disk is full or read-only.
     """
-    path = weights_path(root)
     derived.write(root, {INFERENCE: content})
+    keep_weights(root, state)
+
+
+def keep_weights(root: Path, state: dict[str, torch.Tensor]) -> None:
+    """Write weights in the place of others; see `keep`."""
+    path = weights_path(root)
     if path.suffix == ".safetensors":
         from safetensors.torch import save
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 import torch
 
 from medai.errors import InputError
+from medai.networks.forecaster import SeriesForecaster
 from medai.training.compression.channels import Channels, followed
+from medai.training.compression.compiled import Call
+from medai.training.compression.recurrent import of_forecaster
 
 
-def pruned(
-    network: torch.nn.Module, smaller: torch.nn.Module, window: torch.Tensor, name: str
-) -> dict[str, torch.Tensor]:
+def pruned(network: torch.nn.Module, smaller: torch.nn.Module, call: Call, name: str) -> dict[str, torch.Tensor]:
     """Weights of the smaller network: those of the larger one at the channels that are kept.
 
     Parameters
@@ -22,8 +23,8 @@ def pruned(
         In eval mode, on the CPU.
     smaller : torch.nn.Module
         The same network with fewer channels, as `medai.training.compression.widths.narrowed` describes it.
-    window : Tensor, shape (1, C, *spatial)
-        As the network is called with.
+    call : Call
+        As the network is called.
     name : str
         What a person calls the model.
 
@@ -32,7 +33,7 @@ def pruned(
     InputError
         When it cannot be told which channels belong together.
     """
-    channels = followed(network, window)
+    channels = of_forecaster(network, call) if isinstance(network, SeriesForecaster) else followed(network, call[0])
     state, sizes = network.state_dict(), {key: value.shape for key, value in smaller.state_dict().items()}
     if set(state) != set(sizes):
         raise _unlike(name, "with fewer channels it has other layers")

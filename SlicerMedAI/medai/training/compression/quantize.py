@@ -7,6 +7,7 @@ strays too far from the network's own, the layers that it strays by most are lef
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import logging
 from collections.abc import Callable, Sequence
@@ -16,15 +17,18 @@ from typing import Any
 import torch
 
 from medai.bundles.integrity import file_hash
-from medai.bundles.quantized import BIN, XML
+from medai.bundles.quantized import files_of
+from medai.bundles.weights import load_state_dict, weights_path
 from medai.engine.backends import openvino
-from medai.errors import DependencyError, WriteError
-from medai.training.compression import derived
-from medai.training.compression.compiled import compiled, forward_of, relative_error, tensors
+from medai.errors import DependencyError, InputError, WriteError
+from medai.training.compression import derived, networks
+from medai.training.compression.compiled import Call, compiled, forward_of, relative_error, tensors
 from medai.training.folder import METADATA
 
 _STRAYS = 0.1
 """Relative error from which on layers are looked for that are better left in floating point."""
+_ROUNDED = 1e-3
+"""Part of a layer's weights that rounding to half precision may change."""
 _LOOKED_AT = 8
 _MOST_REVERTED = 4
 
@@ -50,7 +54,13 @@ def check_installed() -> None:
 
 
 def quantize(
-    root: Path, network: torch.nn.Module, windows: Sequence[torch.Tensor], tell: Callable[[str], None]
+    root: Path,
+    network: torch.nn.Module,
+    calls: Sequence[Call],
+    tell: Callable[[str], None],
+    waiting: Callable[[], None],
+    *,
+    whole: bool = True,
 ) -> None:
     """Write the 8-bit form of a network into its bundle, beside the weights.
 
@@ -60,10 +70,14 @@ def quantize(
         The new bundle.
     network : torch.nn.Module
         In floating point, on the CPU.
-    windows : sequence of Tensor, each (1, C, *spatial)
+    calls : sequence of Call
         What it sees, to calibrate with.
     tell : callable
         Hears what a person should know.
+    waiting : callable
+        Called between parts; may raise to stop.
+    whole : bool
+        In one piece; else each part that is called for itself has a form of its own.
 
     Raises
     ------
@@ -72,15 +86,96 @@ def quantize(
     WriteError
         When the disk is full.
     """
-    common = max({window.shape for window in windows}, key=lambda shape: sum(w.shape == shape for w in windows))
-    example = next(window for window in windows if window.shape == common)
-    model, outputs, fixed = compiled(network, example)
-    usable = [window for window in windows if not fixed or window.shape == common]
-    quantized, reverted = _quantized(network, model, outputs, usable)
-    if reverted:
-        tell(f"Left in floating point, since they lose most by 8 bits: {', '.join(reverted)}.")
+    parts = {"": list(calls)} if whole else calls_of_parts(network, calls)
+    told, kept, why = [], [], None
+    for part, given in parts.items():
+        waiting()
+        try:
+            form, reverted = _part(root, network.get_submodule(part), part, given)
+        except InputError as error:
+            why = error
+            kept.append(part)
+            continue
+        told.append(form)
+        kept += [f"{part}: {name}" if part else name for name in reverted]
+    if not told:
+        raise why or InputError(
+            "This network cannot be quantised.", "It has no layers to quantise.", "Distil it into a smaller one."
+        )
+    if kept:
+        tell(f"Left in floating point, since they lose most by 8 bits or cannot be compiled: {', '.join(kept)}.")
+    _halve(root)
+    metadata = derived.read(root, METADATA)
+    metadata["medai"]["int8"] = {"engine": f"OpenVINO {openvino.version()}", "parts": told, "float_layers": kept}
+    derived.write(root, {METADATA: metadata})
+
+
+def _halve(root: Path) -> None:
+    """Keep the weights of layers in half precision: the 8-bit form comes on top of them, and they are used seldom."""
+    if weights_path(root).suffix not in (".pt", ".pth", ".safetensors"):
+        return
+    state = dict(load_state_dict(root))
+    for name, value in state.items():
+        if value.dtype == torch.float32 and value.ndim > 1:
+            half = value.half()
+            if float((half.float() - value).norm()) <= _ROUNDED * float(value.norm()):
+                state[name] = half
+    networks.keep_weights(root, state)
+
+
+def calls_of_parts(network: torch.nn.Module, calls: Sequence[Call]) -> dict[str, list[Call]]:
+    """What the parts of a network are called with, by their names, while the network is called.
+
+    A part is the largest module with weights that is called for itself: where its owner does more than to call it, as
+    a forecaster does with its members, the parts are theirs.
+    """
+    found: dict[str, list[Call]] = {}
+
+    def looking(name: str) -> Callable[..., None]:
+        def look(_: torch.nn.Module, given: Call) -> None:
+            found.setdefault(name, []).append(tuple(one.detach().clone() for one in given))
+
+        return look
+
+    candidates = _inside(network, "")
+    hooks = [module.register_forward_pre_hook(looking(name)) for name, module in candidates]
     try:
-        openvino.save(quantized, root / XML)
+        with torch.inference_mode():
+            for call in calls:
+                network(*call)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    # Of a module that is called, what is inside is done with it.
+    outer = [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
+    return {name: found[name] for name in outer}
+
+
+def _inside(module: torch.nn.Module, name: str) -> list[tuple[str, torch.nn.Module]]:
+    """What is inside of a module and has weights; of lists, which are never called, their members."""
+    found: list[tuple[str, torch.nn.Module]] = []
+    for key, child in module.named_children():
+        if not any(weight.ndim > 1 for weight in child.parameters()):
+            continue
+        place = f"{name}.{key}" if name else key
+        found += _inside(child, place) if isinstance(child, torch.nn.ModuleList) else [(place, child)]
+    return found
+
+
+def _part(root: Path, module: torch.nn.Module, part: str, calls: Sequence[Call]) -> tuple[dict[str, Any], list[str]]:
+    """Write one part; what the metadata say of it, and its layers in floating point."""
+    shapes = [call[0].shape for call in calls]
+    common = max(set(shapes), key=shapes.count)
+    ordered = sorted(calls, key=lambda call: call[0].shape != common)
+    model, outputs, fixed = compiled(module, ordered)
+    usable = [call for call in calls if not fixed or call[0].shape == common]
+    quantized, reverted = _quantized(module, model, outputs, usable)
+    graph = root / files_of(part)[0]
+    plain = graph.with_suffix("")
+    try:
+        openvino.save(quantized, plain)
+        graph.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
+        plain.unlink()
     except Exception as error:  # OpenVINO has errors of its own for a full disk
         raise WriteError(
             f"The 8-bit form of '{root.name}' could not be written.",
@@ -88,35 +183,32 @@ def quantize(
             "Free some space; the original model is as it was.",
             details=repr(error),
         ) from error
-    metadata = derived.read(root, METADATA)
-    metadata["medai"]["int8"] = {
-        "engine": f"OpenVINO {openvino.version()}",
+    told = {
+        "part": part,
+        "inputs": len(calls[0]),
         "outputs": outputs,
         "window": list(common[1:]) if fixed else None,
-        "sha256": {name: file_hash(root / name) for name in (XML, BIN)},
-        "float_layers": reverted,
+        "sha256": {name: file_hash(root / name) for name in files_of(part)},
     }
-    derived.write(root, {METADATA: metadata})
+    return told, reverted
 
 
-def _quantized(
-    network: torch.nn.Module, model: Any, outputs: Any, windows: Sequence[torch.Tensor]
-) -> tuple[Any, list[str]]:
+def _quantized(network: torch.nn.Module, model: Any, outputs: Any, calls: Sequence[Call]) -> tuple[Any, list[str]]:
     """The model in 8 bits, and the layers left in floating point."""
     openvino.package()
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    dataset = nncf.Dataset([window.numpy() for window in windows])
-    options = {"preset": nncf.QuantizationPreset.MIXED, "subset_size": len(windows)}
-    looked_at = list(windows[:: max(1, len(windows) // _LOOKED_AT)])[:_LOOKED_AT]
+    dataset = nncf.Dataset([tuple(one.numpy() for one in call) if len(call) > 1 else call[0].numpy() for call in calls])
+    options = {"preset": nncf.QuantizationPreset.MIXED, "subset_size": len(calls)}
+    looked_at = list(calls[:: max(1, len(calls) // _LOOKED_AT)])[:_LOOKED_AT]
     with torch.inference_mode():
-        expected = [tensors(network(window)) for window in looked_at]
+        expected = [tensors(network(*call)) for call in looked_at]
 
     def strays(form: Any) -> float:
         forward = forward_of(network, form, outputs, None)
         with torch.inference_mode():
-            found = [tensors(forward(window)) for window in looked_at]
+            found = [tensors(forward(*call)) for call in looked_at]
         return max(relative_error(*pair) for pair in zip(expected, found, strict=True))
 
     with contextlib.redirect_stdout(io.StringIO()):  # bars of its own
@@ -136,6 +228,6 @@ def _quantized(
 
 def _costly(model: Any) -> list[str]:
     """Layers worth trying to leave in floating point: the last, then the first ones, where few values decide much."""
-    kinds = ("Convolution", "ConvolutionBackpropData", "GroupConvolution", "MatMul")
+    kinds = ("Convolution", "ConvolutionBackpropData", "GroupConvolution", "MatMul", "GRUSequence", "LSTMSequence")
     names = [node.get_friendly_name() for node in model.get_ordered_ops() if node.get_type_name() in kinds]
     return list(dict.fromkeys([*names[:-3:-1], *names[:2], *names[-3:-5:-1]]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from ignite.handlers import EMAHandler
 from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
 from monai.handlers import LrScheduleHandler
-from monai.transforms import RandFlipd, RandGaussianNoised, RandScaleIntensityd, RandShiftIntensityd
 from monai.utils import set_determinism
 
 from medai.errors import InputError
@@ -23,33 +22,26 @@ from medai.training.components.history import History
 from medai.training.components.restraint import FiniteLoss
 from medai.training.components.sampling import EpochBatches, EpochDataset, EpochSeed
 from medai.training.compression.compiled import tensors
-from medai.training.compression.losses import AgainstTeacher
+from medai.training.compression.work import Lessons
 from medai.training.parameters import TrainingParameters
 from medai.training.run import explained, quiet
 from medai.training.watch import Watch
 
+Prepared = tuple[torch.Tensor, dict[str, Any], tuple[torch.Tensor, ...], dict[str, Any]]
 _STEPS_OF_EMA = 10.0
 
 
 def recover(
-    student: torch.nn.Module,
-    teacher: torch.nn.Module,
-    windows: Sequence[dict[str, torch.Tensor]],
-    *,
-    loss: AgainstTeacher,
-    chosen: TrainingParameters,
-    report: Report,
+    student: torch.nn.Module, lessons: Lessons, *, chosen: TrainingParameters, report: Report
 ) -> dict[str, torch.Tensor]:
     """Train.
 
     Parameters
     ----------
-    student, teacher : torch.nn.Module
-        The teacher in eval mode; both on the CPU. Both see the same window, flipped and disturbed alike, so that no
-        change of it makes what the teacher says wrong.
-    windows : sequence of dict
-        ``"image"``, shape (C, *spatial), and ``"label"``, see `AgainstTeacher`.
-    loss : AgainstTeacher
+    student : torch.nn.Module
+        On the CPU.
+    lessons : Lessons
+        Teacher and student see the same, disturbed alike, so that no change of it makes what the teacher says wrong.
     chosen : TrainingParameters
         ``epochs``, ``batch_size``, ``learning_rate``, ``weight_decay``, ``ema`` and ``seed``.
     report : callable
@@ -67,27 +59,21 @@ def recover(
     MedAIError
         Whatever ended it.
     """
-    shapes = {tuple(window["image"].shape) for window in windows}
-    # Windows of several sizes make no batch.
-    size = 1 if len(shapes) > 1 else min(chosen.batch_size, len(windows))
+    cases = lessons.cases
+    shapes = {tuple(case[name].shape for name in lessons.given) for case in cases}
+    # What differs in size makes no batch.
+    size = 1 if len(shapes) > 1 else min(chosen.batch_size, len(cases))
     if size < 2 and any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in student.modules()):
         raise InputError(
             "The smaller network cannot be trained.",
             "It normalises over several images at once, and there are not two of the same size.",
             "Name more images (--data), or a larger batch (--set batch_size=2).",
         )
-    label_maps = all(window["label"].ndim > 0 for window in windows)
-    disturbed: list[Any] = [
-        RandFlipd(keys=["image", "label"] if label_maps else "image", prob=0.5, spatial_axis=0),
-        RandScaleIntensityd(keys="image", factors=0.1, prob=0.5),
-        RandShiftIntensityd(keys="image", offsets=0.1, prob=0.5),
-        RandGaussianNoised(keys="image", std=0.05, prob=0.5),
-    ]
     set_determinism(seed=chosen.seed)
     try:
         with tempfile.TemporaryDirectory(prefix="medai-") as folder, quiet():
-            batches = EpochBatches(len(windows), size, seed=chosen.seed)
-            dataset = EpochDataset(list(windows), disturbed, seed=chosen.seed)
+            batches = EpochBatches(len(cases), size, seed=chosen.seed)
+            dataset = EpochDataset(list(cases), list(lessons.disturbed), seed=chosen.seed)
             steps = chosen.epochs * len(batches)
             optimizer = torch.optim.AdamW(
                 student.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay
@@ -105,8 +91,8 @@ def recover(
                 train_data_loader=DataLoader(dataset, batch_sampler=batches, num_workers=0),
                 network=student,
                 optimizer=optimizer,
-                loss_function=loss,
-                prepare_batch=_Prepare(teacher),
+                loss_function=lessons.loss,
+                prepare_batch=_Prepare(lessons),
                 train_handlers=[
                     EpochSeed(batches),
                     FiniteLoss(),
@@ -131,12 +117,15 @@ def recover(
 class _Prepare:
     """What the student sees, and what the teacher makes of it."""
 
-    def __init__(self, teacher: torch.nn.Module) -> None:
-        self.teacher = copy.deepcopy(teacher).eval()
+    def __init__(self, lessons: Lessons) -> None:
+        self.teacher, self.given = copy.deepcopy(lessons.teacher), lessons.given
 
-    def __call__(self, batch: Mapping[str, Any], *_: object, **__: object) -> tuple[torch.Tensor, dict[str, Any]]:
-        image = torch.as_tensor(batch["image"]).as_subclass(torch.Tensor)
+    def __call__(self, batch: Mapping[str, Any], *_: object, **__: object) -> Prepared:
+        first, *others = (_plain(batch[name]) for name in self.given)
         with torch.no_grad():
-            given = [one.as_subclass(torch.Tensor) for one in tensors(self.teacher(image))]
-        label = torch.as_tensor(batch["label"]).as_subclass(torch.Tensor)
-        return image, {"teacher": given, "label": label}
+            said = [_plain(one) for one in tensors(self.teacher(first, *others))]
+        return first, {"teacher": said, "label": _plain(batch["label"])}, tuple(others), {}
+
+
+def _plain(value: Any) -> torch.Tensor:
+    return torch.as_tensor(value).as_subclass(torch.Tensor)

@@ -11,13 +11,19 @@ from medai.result import Table
 from medai.training.markdown import escaped, in_code
 
 _FOLDER = "docs"
+_SCORES = (
+    "Scores are those of `medai evaluate`; of a forecast the error of the next visit, in the target's unit. A "
+    "generator's images are compared with those that the original makes of the same codes (SSIM, and Dice of the label "
+    "maps: 1 is the same)."
+)
 _METHODS = {
     "quantize": "Its network has an 8-bit form beside its weights, which OpenVINO computes on a CPU (NNCF, calibrated "
-    "on images of the data below); PyTorch, a GPU and `monai.bundle run` compute with the float weights.",
+    "on the data below); PyTorch, a GPU and `monai.bundle run` compute with the float weights, which are those of the "
+    "original in half precision.",
     "prune": "The channels of smallest L1 norm were taken out of it, and what was left was trained against the "
     "original (Li et al., ICLR 2017).",
-    "distill": "Its network has fewer channels and was trained to give what the original gives, on the same images, "
-    "and the references where there were any (Hinton et al., 2015).",
+    "distill": "Its network has fewer channels and was trained to give what the original gives of the same input, and "
+    "the references where there were any (Hinton et al., 2015).",
     "decompose": "Its convolutions are products of thinner ones (Tucker-2; Kim et al., ICLR 2016), which were trained "
     "against the original.",
 }
@@ -66,11 +72,11 @@ def card(old: str, table: Table, *, source: str, method: str, command: str, data
     said = "".join(f"\n- {escaped(note)}" for note in notes)
     source, data = in_code(source), escaped(data)
     return (
-        f"# Made of `{source}`\n\n{_METHODS[method]}\n\n```\n{command}\n```\n\nData: '{data}'.\n{said}\n\n"
+        f"# Made of `{source}`\n\n{_METHODS[method]}\n\n```\n{command}\n```\n\nData: {data}.\n{said}\n\n"
         f"{markdown(table)}\n\nTimes are medians of alternating turns in one process on one computer; memory is that "
         "of a process of its own, beyond what the libraries take; intervals are of 95 %, that of the difference is "
-        f"paired by patient.\n\nWhat follows is the card of `{source}`; its training and its scores are those of the "
-        f"original.\n\n---\n\n{old.strip()}\n"
+        f"paired by patient. {_SCORES}\n\nWhat follows is the card of `{source}`; its training and its scores are "
+        f"those of the original.\n\n---\n\n{old.strip()}\n"
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medai.errors import InputError
 from medai.tasks.parameters import TaskParameters, count, fraction, one_of, wrong, yes_or_no
 from medai.training.data import DataList
 from medai.training.parameters import TrainingParameters
@@ -16,8 +15,8 @@ SUFFIXES = {"quantize": "int8", "prune": "pruned", "distill": "distilled", "deco
 METHODS = tuple(SUFFIXES)
 FORMATS = {"torchscript": "model.ts", "onnx": "model.onnx", "openvino": "model.xml"}
 """What an export is called, by format."""
-TASKS = ("segment", "classify", "detect", "denoise", "encode")
-"""Tasks whose models can be compressed: they turn images into something that can be judged."""
+TASKS = ("segment", "classify", "detect", "denoise", "translate", "encode", "forecast", "synthesize")
+"""Tasks whose models can be compressed: what they give can be judged."""
 _USUAL: Mapping[str, object] = {"epochs": 20, "batch_size": 4, "learning_rate": 0.001, "ema": 0.005, "patches": 4}
 
 
@@ -36,8 +35,9 @@ class CompressionRequest(TaskParameters):
     method : str
         One of `METHODS`.
     data : DataList
-        Images to calibrate with or learn from, and cases with references to judge by. Undivided data are divided by
-        patient.
+        Images (or visits) to calibrate with or learn from, and cases with references to judge by. Undivided data are
+        divided by patient. A generator of images needs none; where there are real images, its distance from them is
+        judged, too.
     output : Path
         Folder of the new bundle.
     ratio : float
@@ -45,7 +45,7 @@ class CompressionRequest(TaskParameters):
     energy : float
         Of ``"decompose"``: share of the squared norm of a convolution's weights that its factors keep.
     calibration : int
-        Of ``"quantize"``: images to calibrate with.
+        Of ``"quantize"``: images, series or codes to calibrate with.
     tolerance : float
         Largest fall of the task's metric, as a share of what it was, at which the model counts as good as before.
     replace : bool
@@ -80,12 +80,6 @@ class CompressionRequest(TaskParameters):
         energy = self.energy
         if isinstance(energy, bool) or not isinstance(energy, (int, float)) or not 0 < energy <= 1:
             raise wrong("energy", energy, "It is a number above 0 and at most 1, such as 0.8")
-        if not len(self.data):
-            raise InputError(
-                f"There are no images to {self.method} the model with.",
-                "It must be seen what the network does with images like those it is for, and what it loses.",
-                "Name data (--data): a folder of images, best with the references that the model was judged by.",
-            )
 
     def chosen(self) -> dict[str, object]:
         """What matters for the method, as JSON can hold it."""

@@ -9,17 +9,25 @@ import numpy as np
 import torch
 
 from medai.bundles.pipeline import Pipeline
+from medai.errors import InputError
 from medai.training.data import DataList, split
 from medai.training.data.item import TEST, TRAINING, VALIDATION, DataItem
 from medai.training.judge import images_of
 
-_REFERENCES = {"segment": ("label",), "classify": ("label",), "detect": ("box", "label", "mask")}
+_REFERENCES = {
+    "segment": ("label",),
+    "classify": ("label",),
+    "detect": ("box", "label", "mask"),
+    "translate": ("target",),
+}
 _MOST_VALUES = 2**29
 """Numbers kept in memory at most: 2 GB."""
 
 
 def has_reference(task: str, item: DataItem) -> bool:
-    """Whether a model of this task can be judged by a case."""
+    """Whether a model of this task can be judged by a case; a visit says how those before it went on."""
+    if task == "forecast":
+        return True
     keys = _REFERENCES.get(task, ("image",))
     return any(key in item.files or item.values.get(key) is not None for key in keys)
 
@@ -34,6 +42,11 @@ def divided(data: DataList, task: str, seed: int) -> tuple[DataList, DataList]:
 
     The test part of divided data judges, else the validation part; data that are not divided give a fifth of their
     patients. Without references there is nobody to judge by, and all is learned from.
+
+    Raises
+    ------
+    InputError
+        When all cases are for judging.
     """
     judged = data.part(TEST) if len(data.part(TEST)) else data.part(VALIDATION)
     if not len(judged):
@@ -44,6 +57,12 @@ def divided(data: DataList, task: str, seed: int) -> tuple[DataList, DataList]:
     learned = data.part(TRAINING)
     if not len(learned):
         learned = data.where(lambda item: item.split not in (TRAINING, TEST, VALIDATION))
+    if not len(learned):
+        raise InputError(
+            "There is nothing to learn from.",
+            "All cases of the data are for judging.",
+            "Name data with a training part as well, or data that are not divided.",
+        )
     return learned, judged.where(lambda item: has_reference(task, item))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from medai.errors import InputError
+from medai.training.compression.decompose import NETWORKS
 
 Config = dict[str, Any]
 _LEAST = 2
@@ -26,9 +28,13 @@ _WIDTHS: Mapping[str, tuple[str, ...]] = {
     "DenseNet121": ("init_features", "growth_rate"),
     "DenseNet169": ("init_features", "growth_rate"),
     "DenseNet201": ("init_features", "growth_rate"),
+    "SeriesForecaster": ("hidden",),
+    "Generator": ("channels",),
 }
-"""Arguments that say how many channels each of MONAI's networks has."""
-_CODED = ("AutoEncoder", "VarAutoEncoder")
+"""Arguments that say how many channels each of MONAI's networks, and medai's own, has."""
+_LAST_STAYS = ("AutoEncoder", "VarAutoEncoder", "Generator")
+_ROW = re.compile(r"\$torch\.nn\.Sequential\(@\w+(, @\w+)*\)")
+_FOLDED = re.compile(r"\$monai\.networks\.layers\.Reshape\((\d+)((?:, \d+)+)\)")
 
 
 def narrowed(content: Config, ratio: float, name: str) -> Config:
@@ -50,10 +56,12 @@ def narrowed(content: Config, ratio: float, name: str) -> Config:
     """
     found = copy.deepcopy(content)
     count = sum(_narrow(item, ratio) for item in _objects(found) if _kind(item) in _WIDTHS)
+    count = count or _narrow_row(found, ratio)
     if not count:
         raise InputError(
             f"The model '{name}' cannot be made narrower.",
-            f"Its network is none of those whose width a configuration says: {', '.join(sorted(_WIDTHS))}.",
+            "Its network is none of those whose width a configuration says: "
+            f"{', '.join(sorted(_WIDTHS))}, or layers in a row that begin with a code.",
             "Quantise or decompose it instead.",
         )
     if found == content:
@@ -75,9 +83,36 @@ def _narrow(item: Config, ratio: float) -> int:
         if isinstance(width, int):
             item[key] = _rounded(width, ratio, step)
         elif isinstance(width, (list, tuple)):
-            kept = len(width) - (kind in _CODED)
+            kept = len(width) - (kind in _LAST_STAYS)
             item[key] = [_rounded(size, ratio, step) for size in width[:kept]] + list(width[kept:])
+    if kind == "Generator":
+        item["start_shape"] = [_rounded(item["start_shape"][0], ratio, 1), *item["start_shape"][1:]]
     return 1
+
+
+def _narrow_row(content: Config, ratio: float) -> int:
+    """Narrow layers in a row that unfold a code: each reads what the one before makes; what the last makes stays."""
+    row = next((content[key] for key in NETWORKS if key in content), "")
+    if not isinstance(row, str) or _ROW.fullmatch(row) is None:
+        return 0
+    layers = re.findall(r"@(\w+)", row)
+    made: dict[str, Config] = {name: content[name] for name in layers if isinstance(content.get(name), dict)}
+    makers = [name for name, layer in made.items() if "out_channels" in layer]
+    width, before = 0, ""
+    for name in layers:
+        folded = _FOLDED.fullmatch(str(content.get(name)))
+        if folded and "out_features" in made.get(before, {}):
+            channels = int(folded[1])
+            width = _rounded(channels, ratio, 1)
+            content[name] = f"$monai.networks.layers.Reshape({width}{folded[2]})"
+            made[before]["out_features"] = made[before]["out_features"] // channels * width
+        elif width and name in makers:
+            layer = made[name]
+            layer["in_channels"] = width
+            if name != makers[-1]:
+                width = layer["out_channels"] = _rounded(layer["out_channels"], ratio, _groups({"norm": None, **layer}))
+        before = name
+    return int(width > 0)
 
 
 def _rounded(width: int, ratio: float, step: int) -> int:
