@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,7 +94,8 @@ def compress_model(
         return run(Job("compress", source, (), given), worker, on_progress, in_process=in_process)
     except BaseException:
         # A process that was ended cannot have tidied up behind itself.
-        tidy(place.parent, 0.0 if in_process else _PATIENCE_S)
+        with contextlib.suppress(OSError):
+            tidy(place.parent, 0.0 if in_process else _PATIENCE_S)
         raise
 
 

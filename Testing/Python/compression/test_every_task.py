@@ -132,33 +132,27 @@ def pairs(some_cases, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def data(request, some_cases, pictures, lesions, pairs) -> Any:
-    places = {"classify": pictures, "denoise": some_cases, "encode": some_cases, "translate": pairs}
-    return lambda task: read_data_list(lesions, "boxes") if task == "detect" else places[task]
+def data(some_cases, pictures, lesions, pairs) -> dict[str, Path]:
+    return {
+        "classify": pictures,
+        "detect": lesions,
+        "denoise": some_cases,
+        "encode": some_cases,
+        "translate": pairs,
+    }
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("task", MODELS)
-def test_a_model_of_each_task_by_each_method(task, method, data, tmp_path, monkeypatch):
-    cost = costing.Cost(1, 1, 1, 1.0, 1.0)
-    monkeypatch.setattr(costing, "costs", lambda *_: (cost, cost, float("nan")))
+def test_a_model_of_each_task_by_each_method(task, method, data, tmp_path, command):
     root = MODELS[task](tmp_path / "models" / "small")
-
-    def compress() -> Any:
-        return medai.compress_model(
-            root,
-            method,
-            data(task),
-            energy=0.6,
-            parameters={"epochs": 1, "batch_size": 2, "patches": 1},
-            in_process=True,
-        )
-
-    result = compress()
-    assert SCORES[task] in result.table.columns["Quantity"]
+    kind = ["--kind", "boxes"] if task == "detect" else []
+    given = ["--data", data[task], *kind, "--energy", 0.6]
+    rows = command(root, method, *given, "--set", "epochs=1", "--set", "batch_size=2", "--set", "patches=1")
+    assert SCORES[task] in rows
     (made,) = [path for path in root.parent.iterdir() if path != root]
     before, after = Pipeline(root, "cpu"), Pipeline(made, "cpu")
-    image = read_source(read_data_list(data(task) if task != "detect" else data(task).root)[0].files["image"][0])
+    image = read_source(read_data_list(data[task])[0].files["image"][0])
     found = [pipeline.infer(pipeline.preprocess((image,)))["pred"] for pipeline in (before, after)]
     if isinstance(found[0], torch.Tensor):
         assert found[0].shape == found[1].shape

@@ -18,13 +18,11 @@ from medai.bundles import integrity, quantized
 from medai.bundles.pipeline import Pipeline
 from medai.bundles.verify import verify
 from medai.errors import InputError
-from medai.training.compression import costing
 from medai.training.compression.prune import pruned
 from medai.training.compression.widths import narrowed
 from small_generators import write_generator
 
 MODELS = Path(__file__).parents[3] / "models"
-QUICK = {"epochs": 1, "batch_size": 16}
 METHODS = ["quantize", "prune", "distill", "decompose"]
 
 
@@ -67,21 +65,12 @@ def of_pictures(tmp_path_factory) -> Path:
     return shrunk("breast_us_gan", tmp_path_factory.mktemp("generators") / "painter", 8)
 
 
-@pytest.fixture
-def unmeasured(monkeypatch) -> None:
-    cost = costing.Cost(1, 1, 1, 1.0, 1.0)
-    monkeypatch.setattr(costing, "costs", lambda *_: (cost, cost, float("nan")))
-
-
-@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", ["of_volumes", "of_pictures"])
-def test_a_generator_by_each_method(kind, method, request, tmp_path):
+def test_a_generator_by_each_method(kind, method, request, tmp_path, command):
     root, output = request.getfixturevalue(kind), tmp_path / "smaller"
-    table = medai.compress_model(
-        root, method, output=output, energy=0.5, calibration=24, parameters=QUICK, in_process=True
-    ).table
-    rows = dict(zip(table.columns["Quantity"], table.columns["After"], strict=True))
+    few = ["--energy", 0.5, "--calibration", 24, "--set", "epochs=1", "--set", "batch_size=16"]
+    rows = command(root, method, "--output", output, *few)
     assert ("dice_to_original" in rows) == (kind == "of_volumes")
     assert verify(output).ok
     before, after = (medai.synthesize(place, count=2, seed=5, in_process=True) for place in (root, output))
@@ -90,22 +79,19 @@ def test_a_generator_by_each_method(kind, method, request, tmp_path):
     weights = [sum(one.numel() for one in network.parameters()) for network in networks]
     if method == "quantize":
         assert quantized.in_int8(networks[1])
-        assert rows["ssim_to_original"] > 0.8
+        assert rows["ssim_to_original"]["After"] > 0.8
         assert any("8-bit" in note for note in after.provenance.notes)
     else:
         assert weights[1] < weights[0]
 
 
-@pytest.mark.usefixtures("unmeasured")
-def test_with_real_images_the_distance_from_them_is_judged_too(of_pictures, tmp_path):
+def test_with_real_images_the_distance_from_them_is_judged_too(of_pictures, tmp_path, command):
     rng = np.random.default_rng(1)
     (tmp_path / "real").mkdir()
     for number in range(20):
         Image.fromarray(rng.integers(0, 255, (64, 64), np.uint8)).save(tmp_path / "real" / f"p{number}.png")
-    result = medai.compress_model(
-        of_pictures, "quantize", tmp_path / "real", output=tmp_path / "small", calibration=8, in_process=True
-    )
-    assert {"fid", "ssim_to_original"} <= set(result.table.columns["Quantity"])
+    given = ["--data", tmp_path / "real", "--output", tmp_path / "small", "--calibration", 8]
+    assert {"fid", "ssim_to_original"} <= set(command(of_pictures, "quantize", *given))
 
 
 @pytest.mark.parametrize("name", ["hippocampus_mr_gan", "breast_us_gan"])

@@ -12,8 +12,9 @@ import pytest
 
 import medai
 from medai.bundles import integrity, library, quantized
+from medai.bundles.intermediate import LARGEST_BYTES
 from medai.bundles.verify import verify
-from medai.errors import BundleTamperedError, MaliciousBundleError
+from medai.errors import BundleFormatError, BundleTamperedError, MaliciousBundleError
 
 GRAPH, NUMBERS = quantized.files_of("")
 
@@ -30,11 +31,21 @@ def change_xml(root: Path, old: str, new: str) -> None:
     text = gzip.decompress(path.read_bytes()).decode("utf-8")
     assert old in text
     path.write_bytes(gzip.compress(text.replace(old, new, 1).encode("utf-8")))
+    change_metadata(root, sha256=hashes(root))
+
+
+def change_metadata(root: Path, **said: object) -> None:
+    """Change what is said of the compiled network."""
     about = root / "configs" / "metadata.json"
     metadata = json.loads(about.read_text(encoding="utf-8"))
-    metadata["medai"]["int8"]["parts"][0]["sha256"][GRAPH] = integrity.file_hash(path)
+    metadata["medai"]["int8"]["parts"][0].update(said)
     about.write_text(json.dumps(metadata), encoding="utf-8")
     integrity.write_pins(root)
+
+
+def hashes(root: Path) -> dict[str, str]:
+    """Of the files as they are now."""
+    return {name: integrity.file_hash(root / name) for name in (GRAPH, NUMBERS)}
 
 
 def test_a_quantized_model_is_a_sound_bundle_that_says_what_it_was_made_of(a_model, compressed):
@@ -125,6 +136,28 @@ def test_a_compiled_network_with_anything_else_in_it_is_refused(attack, a_copy, 
     assert not verify(a_copy).ok
     with pytest.raises(MaliciousBundleError):
         library.import_bundle(a_copy, "smuggled")
+
+
+@pytest.mark.parametrize("damaged", [b"", b"no graph", gzip.compress(b"<net")])
+def test_a_damaged_graph_is_refused(damaged, a_copy):
+    (a_copy / GRAPH).write_bytes(damaged)
+    change_metadata(a_copy, sha256=hashes(a_copy))
+    with pytest.raises(MaliciousBundleError, match="damaged"):
+        quantized.int8_of(a_copy)
+
+
+def test_a_graph_that_unfolds_is_refused_before_it_has_unfolded(a_copy):
+    (a_copy / GRAPH).write_bytes(gzip.compress(b" " * (LARGEST_BYTES + 2**20)))
+    change_metadata(a_copy, sha256=hashes(a_copy))
+    with pytest.raises(MaliciousBundleError, match="larger than any network"):
+        quantized.int8_of(a_copy)
+
+
+@pytest.mark.parametrize("said", [{"part": "../../elsewhere"}, {"inputs": 0}, {"inputs": True}, {"outputs": "all"}])
+def test_metadata_that_do_not_describe_the_form_are_refused(said, a_copy):
+    change_metadata(a_copy, **said)
+    with pytest.raises(BundleFormatError, match="do not describe"):
+        quantized.int8_of(a_copy)
 
 
 def test_a_link_out_of_the_bundle_is_refused(a_copy, tmp_path):

@@ -82,6 +82,19 @@ def test_whatever_stops_it_leaves_the_library_as_it_was(stage, a_library, some_c
     assert integrity.digest(a_library / "tiny") == before
 
 
+def test_a_place_that_cannot_be_written_to_is_refused_before_anything_is_trained(a_library, some_cases, monkeypatch):
+    def refused(**_: object) -> str:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(derived.tempfile, "mkdtemp", refused)
+    stages: list[str] = []
+    with pytest.raises(WriteError, match="be written") as refusal:
+        compress(a_library, some_cases, on_progress=lambda progress: stages.append(progress.stage))
+    assert "Read-only file system" in str(refusal.value)
+    assert "Looking at images" not in stages
+    assert [path.name for path in a_library.iterdir()] == ["tiny"]
+
+
 @pytest.mark.parametrize("place", ["write_text", "rename"])
 def test_a_full_disk_leaves_the_library_as_it_was(place, a_library, some_cases, monkeypatch):
     monkeypatch.setattr(costing, "costs", lambda *_: (_cost(), _cost(), float("nan")))
