@@ -73,14 +73,15 @@ def test_a_generator_by_each_method(kind, method, request, tmp_path, command):
     rows = command(root, method, "--output", output, *few)
     assert ("dice_to_original" in rows) == (kind == "of_volumes")
     assert verify(output).ok
-    before, after = (medai.synthesize(place, count=2, seed=5, in_process=True) for place in (root, output))
-    assert [item.array.shape for item in after.items] == [item.array.shape for item in before.items]
+    before, after = (list(medai.synthesize(place, count=2, seed=5, in_process=True)) for place in (root, output))
+    shapes = [[item.array.shape for result in made for item in result.items] for made in (before, after)]
+    assert shapes[0] == shapes[1]
     networks = [Pipeline(place, "cpu").network for place in (root, output)]
     weights = [sum(one.numel() for one in network.parameters()) for network in networks]
     if method == "quantize":
         assert quantized.in_int8(networks[1])
         assert rows["ssim_to_original"]["After"] > 0.8
-        assert any("8-bit" in note for note in after.provenance.notes)
+        assert any("8-bit" in note for note in Pipeline(output, "cpu").notes)
     else:
         assert weights[1] < weights[0]
 
@@ -108,6 +109,13 @@ def test_whole_channels_of_an_unfolded_code_are_kept_or_go(name):
     whole = large.state_dict()["0.weight"].reshape(-1, cells, code.shape[1])
     assert len(rows) == 48
     assert all(any(torch.equal(row, each) for each in whole) for row in rows)
+
+
+def test_too_few_real_images_are_refused_before_anything_is_made(of_pictures, tmp_path):
+    (tmp_path / "real").mkdir()
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "real" / "one.png")
+    with pytest.raises(InputError, match="too few images"):
+        medai.compress_model(of_pictures, "prune", tmp_path / "real", output=tmp_path / "small", in_process=True)
 
 
 def test_a_generator_whose_code_is_not_described_is_refused(tmp_path):

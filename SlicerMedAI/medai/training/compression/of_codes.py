@@ -24,6 +24,7 @@ from medai.training.compression.comparison import Judged
 from medai.training.compression.compiled import Call
 from medai.training.compression.losses import AgainstTeacher
 from medai.training.compression.request import CompressionRequest
+from medai.training.compression.samples import has_image
 from medai.training.compression.work import Lessons, Shown, Work
 from medai.training.data import DataList
 from medai.training.evaluation import Estimate
@@ -33,6 +34,7 @@ from medai.training.evaluation.restoration import restoration_metrics
 if TYPE_CHECKING:
     from medai.engine.loaded import LoadedModels
 
+_FEWEST = 8
 _LEARNED = 512
 _COMPARED = 32
 _SEED = 1_000_000
@@ -54,7 +56,7 @@ class OfCodes(Work):
     Raises
     ------
     InputError
-        When it starts with something else than a latent code.
+        When it starts with something else than a latent code, or there are images, but too few to judge by.
     """
 
     looking = "Drawing codes"
@@ -66,7 +68,14 @@ class OfCodes(Work):
                 "It is not known with which random numbers it starts.",
                 "Choose a generator that makes images from a latent code.",
             )
-        self.description, self.pipeline, self.data = description, pipeline, data
+        real = data.where(has_image)
+        if len(data) and len(real) < _FEWEST:
+            raise InputError(
+                f"There are too few images to judge '{description.name}' by.",
+                f"'{data.name}' has {len(real)}; at least {_FEWEST} are needed.",
+                "Name more images, or leave --data out: a generator can be compressed without any.",
+            )
+        self.description, self.pipeline, self.data = description, pipeline, real
         self.network = in_float(pipeline.network)
         self.latents: Latents = pipeline.latents
 

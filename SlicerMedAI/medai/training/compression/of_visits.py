@@ -17,6 +17,7 @@ from medai.bundles.quantized import in_float
 from medai.errors import InputError
 from medai.networks.forecaster import SeriesForecaster
 from medai.progress import Report
+from medai.tasks.forecast.course import LEAST_VISITS
 from medai.tasks.forecast.model import ForecastModel
 from medai.training.components.forecasting import ForecastLoss
 from medai.training.components.visits import prefixes
@@ -67,7 +68,10 @@ class OfVisits(Work):
         self.description, self.model = description, model
         self.network = in_float(model.network)
         self.given = (VALUES, TIMES, AT, *((FRAMES,) if model.images else ()))
-        self.learned, self.held_out = samples.divided(data, "forecast", seed)
+        self.learned, held_out = samples.divided(data, "forecast", seed)
+        # With two visits only, nobody knows how they went on.
+        later = prefixes(held_out, model.targets, least=LEAST_VISITS)
+        self.held_out = held_out if later else held_out.with_items(())
 
     def calls(self, request: CompressionRequest, at: Callable[[int, int], None]) -> list[Call]:
         """Series of as many visits and dates together, some at once."""
