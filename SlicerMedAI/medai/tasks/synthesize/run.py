@@ -45,6 +45,8 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     life.tell(SYNTHETIC)
     life.at("Loading model")
     pipeline = loaded.get(description.root, device.name)
+    for note in pipeline.notes:
+        life.tell(note)
     life.at(life.working, 0, parameters.count)
     items: list[Item] = []
     asked = {name: getattr(parameters, name) for name in ("condition", "first", "walk", "steps")}
