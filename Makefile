@@ -1,6 +1,6 @@
 # make demo   segments both hippocampi in a real head MR and leaves scene, picture and table in demo/
 # make test   every check, in under ten minutes on two cores
-# make bench  speed, as ratios measured in one run
+# make bench  speed, as ratios measured in one run; make bench BENCH="--quick" or BENCH="--only segments panels"
 # Each sets up what it needs in .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,10 +36,10 @@ pytest: test-environment
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 bench: test-environment
-	PYTHONPATH=Testing $(BIN)/python -m benchmarks
+	PYTHONPATH=Testing $(BIN)/python -m benchmarks $(BENCH)
 
 panel-picture: test-environment
 	$(BIN)/python Testing/panel_picture.py
 
 clean:
-	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv demo benchmarks.jsonl build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,15 +1,16 @@
 """Whole warm jobs against MONAI's own inferer in eager PyTorch, in one process and one run.
 
-``python -m benchmarks.engine_bench UNet`` (in ``Testing``) measures one network.
+``python -m benchmarks --only engine-UNet`` (in ``Testing``) measures one network.
 """
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,8 @@ NETWORKS: dict[str, tuple[dict[str, Any], float]] = {
 _BACKENDS = ("torch", "openvino", "onnxruntime")
 
 
-def whole_jobs() -> Iterator[Row]:
-    """A row for each network: MONAI's time over ours, with each backend."""
-    for name in NETWORKS:
-        yield whole_job(name)
-
-
-def whole_job(name: str) -> Row:
-    """One network, warm, on a volume of 192x192x160: eager PyTorch in MONAI's inferer over the whole job."""
+def whole_job(name: str, shape: tuple[int, int, int] = SHAPE, roi: tuple[int, int, int] = ROI, repeats: int = 1) -> Row:
+    """One network, warm: eager PyTorch in MONAI's inferer over the whole job, with each backend, all in turns."""
     from medai.bundles import integrity
     from medai.engine.backends import Backends
     from medai.engine.backends.cache import Cache
@@ -59,8 +54,8 @@ def whole_job(name: str) -> Row:
 
     _, goal = NETWORKS[name]
     with tempfile.TemporaryDirectory() as folder:
-        root = bundle(Path(folder) / name.lower(), name)
-        volume = a_volume()
+        root = bundle(Path(folder) / name.lower(), name, roi)
+        volume = a_volume(shape)
         with Backends(Cache(Path(folder) / "cache")) as backends:
             loaded = LoadedModels(backends=backends)
             ways = {way: _job(name, root, volume, loaded, way) for way in _BACKENDS}
@@ -68,17 +63,17 @@ def whole_job(name: str) -> Row:
             # Made before anything is timed, as they are on a computer that has run the model before.
             for way in _BACKENDS[1:]:
                 backends.network(
-                    root, integrity.digest(root), pipeline.network, "cpu", roi_size=ROI, channels=1, requested=way
+                    root, integrity.digest(root), pipeline.network, "cpu", roi_size=roi, channels=1, requested=way
                 )
             backends.wait()
-            seconds, labels = {}, {}
-            eager = _eager(name, pipeline, volume)
-            for way, action in {"eager": eager, **ways}.items():
-                if way != "eager":
-                    action()  # the second job on an image is the warm one
-                seconds[way], labels[way] = _timed(action)
+            actions = {"eager": _eager(name, pipeline, volume, roi), **ways}
+            for action in ways.values():
+                action()  # the second job on an image is the warm one
+            turns = [{way: _timed(action) for way, action in actions.items()} for _ in range(repeats)]
+            seconds = {way: statistics.median(turn[way][0] for turn in turns) for way in actions}
+            labels = {way: turns[-1][way][1] for way in actions}
             best = min(ways, key=seconds.__getitem__)
-            over = seconds[best] / _forward_passes(name, loaded, pipeline, volume, best)
+            over = seconds[best] / _forward_passes(name, loaded, pipeline, volume, backend=best, roi=roi)
     parts = [
         f"{way} {seconds['eager'] / seconds[way]:.2f} ({seconds[way]:.1f} s, labels "
         f"{np.mean(labels[way] == labels['eager']):.3%})"
@@ -90,13 +85,13 @@ def whole_job(name: str) -> Row:
     return Row(what, value, f"fastest >= {goal}, over passes <= 1.10", ratio >= goal and over <= 1.10)
 
 
-def cold_start(name: str = "UNet") -> Row:
+def cold_start(name: str = "UNet", shape: tuple[int, int, int] = SHAPE, roi: tuple[int, int, int] = ROI) -> Row:
     """One job in a new process, ours and MONAI's, with their peak memory."""
     import nibabel
 
     with tempfile.TemporaryDirectory() as folder:
-        root = bundle(Path(folder) / name.lower(), name)
-        volume = a_volume()
+        root = bundle(Path(folder) / name.lower(), name, roi)
+        volume = a_volume(shape)
         source = root / "input" / "image.nii"
         source.parent.mkdir(exist_ok=True)
         nibabel.save(nibabel.Nifti1Image(volume.array.T, volume.affine), source)
@@ -116,15 +111,15 @@ def cold_start(name: str = "UNet") -> Row:
     return Row(what, f"{ratio:.2f}", ">= 1", ratio >= 1)
 
 
-def a_volume() -> Volume:
+def a_volume(shape: tuple[int, int, int]) -> Volume:
     """Blobs and noise, so that labels have borders."""
     rng = np.random.default_rng(0)
-    grid = np.stack(np.meshgrid(*(np.linspace(-3, 3, n) for n in SHAPE), indexing="ij"))
-    array = np.sin(grid[0] * 2) * np.cos(grid[1] * 3) + np.sin(grid[2] * 2) + 0.2 * rng.standard_normal(SHAPE)
+    grid = np.stack(np.meshgrid(*(np.linspace(-3, 3, n) for n in shape), indexing="ij"))
+    array = np.sin(grid[0] * 2) * np.cos(grid[1] * 3) + np.sin(grid[2] * 2) + 0.2 * rng.standard_normal(shape)
     return Volume(array.astype(np.float32), np.eye(4), "image", "MR")
 
 
-def bundle(root: Path, name: str) -> Path:
+def bundle(root: Path, name: str, roi: tuple[int, int, int]) -> Path:
     """A bundle of that network with seeded random weights."""
     import small_bundles
 
@@ -133,8 +128,8 @@ def bundle(root: Path, name: str) -> Path:
     network = {"spatial_dims": 3, "in_channels": 1, "out_channels": 3, **definition}
     pre = [small_bundles.LOAD, {"_target_": "NormalizeIntensityd", "keys": "image"}]
     if classifies:
-        pre.append({"_target_": "Resized", "keys": "image", "spatial_size": list(ROI)})
-    inferer = {"_target_": "SlidingWindowInferer", "roi_size": list(ROI), "sw_batch_size": 1, "overlap": OVERLAP}
+        pre.append({"_target_": "Resized", "keys": "image", "spatial_size": list(roi)})
+    inferer = {"_target_": "SlidingWindowInferer", "roi_size": list(roi), "sw_batch_size": 1, "overlap": OVERLAP}
     recipe = small_bundles.Recipe(
         network=network,
         pre=pre,
@@ -163,13 +158,13 @@ def _classified(root: Path, volume: Volume, loaded: Any, backend: str) -> Any:
     return np.argmax(pipeline.infer(batch, network)["pred"].numpy())
 
 
-def _eager(name: str, pipeline: Any, volume: Volume) -> Callable[[], Any]:
+def _eager(name: str, pipeline: Any, volume: Volume, roi: tuple[int, int, int]) -> Callable[[], Any]:
     """What a script with MONAI does with the preprocessed image."""
     import torch
     from monai.inferers import SlidingWindowInferer
 
     image = pipeline.preprocess((volume,))["image"].as_tensor()
-    inferer = SlidingWindowInferer(ROI, sw_batch_size=1, overlap=OVERLAP)
+    inferer = SlidingWindowInferer(roi, sw_batch_size=1, overlap=OVERLAP)
 
     def action() -> Any:
         with torch.inference_mode():
@@ -186,14 +181,16 @@ def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - began, result
 
 
-def _forward_passes(name: str, loaded: Any, pipeline: Any, volume: Volume, backend: str) -> float:
+def _forward_passes(
+    name: str, loaded: Any, pipeline: Any, volume: Volume, *, backend: str, roi: tuple[int, int, int]
+) -> float:
     """Seconds that the network alone takes for the job's windows."""
     import torch
 
     batch = loaded.prepared.get(pipeline, (volume,))
     image = batch[pipeline.image_key(batch)].as_tensor()
     network = loaded.fastest(pipeline, backend).network(image, lambda: None)
-    window = image[(slice(None), slice(None), *(slice(0, n) for n in ROI))].contiguous()
+    window = image[(slice(None), slice(None), *(slice(0, n) for n in roi))].contiguous()
     count = 1 if name == "DenseNet121" else pipeline.count_windows(batch)
     with torch.inference_mode():
         network(window)
@@ -223,8 +220,3 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
         return process.children(recursive=True)
     except psutil.Error:
         return []
-
-
-if __name__ == "__main__":
-    for chosen in sys.argv[1:] or NETWORKS:
-        print(whole_job(chosen))

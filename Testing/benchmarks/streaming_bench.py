@@ -42,7 +42,9 @@ def peak_memory(size: tuple[int, int, int] = (160, 160, 160)) -> list[Row]:
     return rows
 
 
-def over_forward_passes(classes: int = 14) -> Row:
+def over_forward_passes(
+    classes: int = 14, size: tuple[int, int, int] = (144, 144, 144), roi: tuple[int, int, int] = (96, 96, 96)
+) -> Row:
     """`predict` on a preprocessed image over the network's forward passes on the same windows."""
     import torch
     from monai.data.utils import dense_patch_slices
@@ -58,7 +60,6 @@ def over_forward_passes(classes: int = 14) -> Row:
         "strides": [2, 2, 2, 2],
         "num_res_units": 2,
     }
-    roi, size = (96, 96, 96), (144, 144, 144)
     with tempfile.TemporaryDirectory() as folder:
         pipeline, volume = _bundle(Path(folder), unet, size, 1.2, roi=roi, overlap=0.5)
         batch = pipeline.preprocess([volume])
