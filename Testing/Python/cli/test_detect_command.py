@@ -13,14 +13,25 @@ import pytest
 from small_detectors import CELL, Spots
 
 
-@pytest.fixture
-def a_detector(surroundings, tmp_path) -> Path:
-    """Finds bright cells; whoever starts a worker after it trusts it."""
+@pytest.fixture(scope="module")
+def trusted_spots(tmp_path_factory) -> tuple[Path, Path]:
+    """A finder of bright cells, and the list that says that it is trusted; workers that start from now on read that."""
     from medai.jobs.worker import default_worker
 
-    assert surroundings
+    folder = tmp_path_factory.mktemp("spots")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDAI_TRUST", str(folder / "trusted.json"))
+        root = Spots(operating_point={"spot": 0.6}).write(folder / "spots")
     default_worker().close()
-    return Spots(operating_point={"spot": 0.6}).write(tmp_path / "spots")
+    return root, folder / "trusted.json"
+
+
+@pytest.fixture
+def a_detector(surroundings, trusted_spots, monkeypatch) -> Path:
+    assert surroundings
+    root, trusted = trusted_spots
+    monkeypatch.setenv("MEDAI_TRUST", str(trusted))
+    return root
 
 
 @pytest.fixture
