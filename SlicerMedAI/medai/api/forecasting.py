@@ -116,6 +116,12 @@ def prepare_forecast(
     from medai.tasks.forecast import Parameters, check_choice
 
     given = {name: value for name, value in parameters.items() if value is not None}
+    if isinstance(series, (list, tuple)) and any(is_table(one) for one in series):
+        raise InputError(
+            "A forecast is made of one table.",
+            f"{len(series)} inputs were given, and a table is among them.",
+            "Put the visits of all subjects into one table, or forecast the tables one by one.",
+        )
     if isinstance(given.get("at"), (str, date, int, float)):
         given["at"] = (given["at"],)
     bundle = library.find(model)

@@ -142,7 +142,10 @@ def prepare_training(
         chosen = parameters
     else:
         raise wrong("parameters", parameters, "They are TrainingParameters, names with values, or a YAML file")
-    chosen = replace(chosen, denoiser=library.located(chosen.denoiser), start_from=library.located(chosen.start_from))
+    models: dict[str, Any] = {
+        name: library.located(getattr(chosen, name)) for name in ("denoiser", "start_from", "measured_by")
+    }
+    chosen = replace(chosen, **models)
     given = {"data": listed(data), "task": task, "parameters": chosen, **choices}
     checked = TrainingRequest.of(given)
     if checked.synthetic:

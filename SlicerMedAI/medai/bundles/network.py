@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +12,8 @@ from monai.transforms import SqueezeDim, SqueezeDimd
 from medai.bundles.explained import unusable
 from medai.bundles.memory_io import leaves
 from medai.bundles.weights import load_state_dict
-from medai.errors import BundleFormatError
+from medai.errors import BundleFormatError, InputError
+from medai.volume import Volume
 
 
 def with_weights(network: object, root: Path, device: str, *, stem: str = "inference") -> torch.nn.Module:
@@ -47,6 +49,22 @@ def with_weights(network: object, root: Path, device: str, *, stem: str = "infer
             details=str(error),
         ) from error
     return network.to(device).eval().requires_grad_(requires_grad=False)
+
+
+def check_slices(model: str, volumes: Sequence[Volume]) -> None:
+    """Refuse images of several slices for a model of single ones, which would fail in words of its own.
+
+    Raises
+    ------
+    InputError
+    """
+    deep = next((volume for volume in volumes if volume.shape[0] > 1), None)
+    if deep is not None:
+        raise InputError(
+            f"'{deep.name}' cannot be given to the model '{model}' as a whole.",
+            f"It has {deep.shape[0]} slices, and the model looks at single ones.",
+            "Choose a model of volumes, or give it single slices.",
+        )
 
 
 def is_planar(network: torch.nn.Module, inferer: object, preprocessing: object) -> bool:

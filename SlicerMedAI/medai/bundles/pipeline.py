@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from medai.bundles import memory_io, quantized
 from medai.bundles.explained import explained, unusable
 from medai.bundles.memory_io import Saved
-from medai.bundles.network import is_planar
+from medai.bundles.network import check_slices, is_planar
 from medai.bundles.parts import parts_of
 from medai.bundles.postprocessing import (
     PRED,
@@ -127,10 +127,12 @@ class Pipeline:
         Raises
         ------
         InputError
-            When the number of images does not fit.
+            When the number of images, or of their slices, does not fit.
         BundleError
             When a transform of the bundle fails on the images.
         """
+        if self.planar:
+            check_slices(self.root.name, volumes)
         names = [f"image{number}.nii" for number in range(len(volumes))]
         self._shelf.update(zip(names, volumes, strict=True))
         try:

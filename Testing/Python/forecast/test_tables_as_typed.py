@@ -158,3 +158,8 @@ def test_a_subject_with_one_visit_does_not_stop_the_others(typed, tmp_path):
 def test_when_everybody_has_one_visit_it_is_refused(typed):
     with pytest.raises(InputError, match="'A' has one visit only"):
         ask(typed("A,2020-01-01,3.3", "B,2020-01-01,3.2"))
+
+
+def test_several_tables_are_refused_as_such(typed):
+    with pytest.raises(InputError, match="A forecast is made of one table"):
+        ask([typed(*LOSING), typed(*LOSING, name="more.csv")])

@@ -112,6 +112,8 @@ def test_a_loss_for_another_task_is_refused_with_those_that_fit(plan_for):
     [
         ({"patch_size": [16, 16]}, "3 dimensions"),
         ({"patch_size": [18, 16, 16]}, "halves it"),
+        ({"patch_size": [8, 8, 8]}, "'dynunet' cannot be used for windows of 8 x 8 x 8 voxels.*one edge needs 16"),
+        ({"levels": 2}, "'levels' is 3 or more"),
         ({"class_weights": [1.0]}, "1 weights and 2 classes"),
     ],
 )

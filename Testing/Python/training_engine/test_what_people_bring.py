@@ -61,12 +61,14 @@ def test_relative_paths_mean_what_they_mean_where_they_are_written(bright_balls,
     job = prepare_training("balls", "segment", "model")
     listed = prepare_training(read_data_list("balls"), "segment", "model")
     monkeypatch.chdir(a_finder.parent)
-    begun = prepare_training(bright_balls, "segment", "model", parameters={"start_from": "./finder"})
+    models = {"start_from": "./finder", "measured_by": "./finder"}
+    begun = prepare_training(bright_balls, "segment", "model", parameters=models)
     (tmp_path / "worker").mkdir()
     monkeypatch.chdir(tmp_path / "worker")  # a worker runs in a folder of its own
     assert not check(job.parameters["data"]).bad
     assert not check(listed.parameters["data"]).bad
-    assert Path(begun.parameters["parameters"].start_from).samefile(a_finder)
+    for name in models:
+        assert Path(getattr(begun.parameters["parameters"], name)).samefile(a_finder)
 
 
 @pytest.mark.parametrize("data", [None, 7, [], {"training": []}])
@@ -201,3 +203,21 @@ def test_a_training_that_goes_astray_ends_and_keeps_what_was_saved(tmp_path):
     with pytest.raises(JobError, match="went astray in epoch 2"):
         engine.run([0, 1], max_epochs=3)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 1
+
+
+def test_a_model_of_pictures_is_not_judged_by_volumes(a_finder, bright_balls, tmp_path):
+    items = [item.with_values(label=n % 2) for n, item in enumerate(read_data_list(bright_balls))]
+    images = [DataItem(item.name, {"image": item.files["image"]}, {"label": item.label}) for item in items]
+    with pytest.raises(InputError, match=r"has \d+ slices, and the model looks at single ones"):
+        medai.evaluate(
+            a_finder, DataList(tuple(images), "classify"), tmp_path / "report", in_process=True, device="cpu"
+        )
+
+
+def test_a_list_that_names_no_image_is_nothing_to_learn_from_or_be_judged_by(train, a_finder, tmp_path):
+    entries = [{"volume": f"{n}.nii.gz", "label": n % 2} for n in range(4)]
+    (tmp_path / "list.json").write_text(json.dumps({"training": entries}), encoding="utf-8")
+    with pytest.raises(InputError, match="'list' names no images"):
+        train(tmp_path / "list.json", "classify")
+    with pytest.raises(InputError, match="'list' names no images"):
+        medai.evaluate(a_finder, tmp_path / "list.json", tmp_path / "report", in_process=True, device="cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medai.errors import InputError
 from medai.progress import Report, ignore
 from medai.training.data.boxes import boxed
 from medai.training.data.datalist import DataList
@@ -25,6 +26,12 @@ def fitting(data: DataList, task: str, report: Report = ignore) -> DataList:
     InputError
         When there is nothing in the list that would serve.
     """
+    if task != "forecast" and len(data) and "image" not in data.file_keys:
+        raise InputError(
+            f"'{data.name}' names no images.",
+            f"None of its {len(data)} cases has an 'image'.",
+            "Name the file of each case's image under 'image' (in a table, a column of this title).",
+        )
     if task == "detect":
         return boxed(data, report)
     return classified(data) if task == "classify" else data

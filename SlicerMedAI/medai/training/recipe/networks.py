@@ -64,6 +64,11 @@ def halvings(patch: tuple[int, ...], levels: int = 0) -> list[tuple[int, ...]]:
     return strides
 
 
+def too_shallow(network: str, patch: tuple[int, ...], levels: int = 0) -> bool:
+    """Whether a patch cannot be halved as often as MONAI's DynUNet must: twice."""
+    return network == "dynunet" and len(halvings(patch, levels)) < 2
+
+
 def stride_of(network: str, patch: tuple[int, ...], levels: int = 0) -> tuple[int, ...]:
     """What every axis of the patch must be a multiple of."""
     if network in ("segresnet", "retinanet"):

@@ -20,7 +20,7 @@ from medai.training.recipe.chosen_steps import check_steps
 from medai.training.recipe.guidance import check_guidance
 from medai.training.recipe.learning import how_to_learn
 from medai.training.recipe.made_images import Scene, scene_of
-from medai.training.recipe.networks import FITTING, default_network, smallest_edge, stride_of
+from medai.training.recipe.networks import FITTING, default_network, smallest_edge, stride_of, too_shallow
 from medai.training.recipe.target import Target, check_target, target_of
 
 TASKS = ("segment", "classify", "detect", "denoise", "encode", "synthesize", "translate")
@@ -242,25 +242,7 @@ def _decided(
     elif spacing is None and (task not in ("classify", "denoise") or "align" in given.preprocessing):
         spacing = tuple(round(axis.median, 4) for axis in image.spacing)
     patch = given.patch_size or _patch(task, dimensions, report, spacing, network)
-    if len(patch) != dimensions:
-        raise InputError(
-            f"'{given.patch_size}' cannot be used for 'patch_size'.",
-            f"The images have {dimensions} dimensions.",
-            f"Give {dimensions} numbers, or leave it out.",
-        )
-    if min(patch) < smallest_edge(network):
-        raise InputError(
-            f"'{network}' cannot be used for images of {' x '.join(map(str, patch))} voxels.",
-            f"It needs at least {smallest_edge(network)} along every edge.",
-            "Give a larger patch_size, or choose another network.",
-        )
-    step = stride_of(network, patch, given.levels)
-    if task != "classify" and any(size % s for size, s in zip(patch, step, strict=True)):
-        raise InputError(
-            f"'{given.patch_size}' cannot be used for 'patch_size'.",
-            "The network halves it several times.",
-            f"Give multiples of {', '.join(map(str, step))}.",
-        )
+    _check_patch(patch, network, given, task, dimensions)
     norm = given.normalization
     if norm == "auto":
         centred = dimensions == 3 and task not in (*RESTORING, "synthesize", "translate")
@@ -300,6 +282,34 @@ def _decided(
         cache=cache,
         **how_to_learn(given, task),
     )
+
+
+def _check_patch(patch: tuple[int, ...], network: str, given: TrainingParameters, task: str, dimensions: int) -> None:
+    if len(patch) != dimensions:
+        raise InputError(
+            f"'{given.patch_size}' cannot be used for 'patch_size'.",
+            f"The images have {dimensions} dimensions.",
+            f"Give {dimensions} numbers, or leave it out.",
+        )
+    if min(patch) < smallest_edge(network):
+        raise InputError(
+            f"'{network}' cannot be used for images of {' x '.join(map(str, patch))} voxels.",
+            f"It needs at least {smallest_edge(network)} along every edge.",
+            "Give a larger patch_size, or choose another network.",
+        )
+    if too_shallow(network, patch, given.levels):
+        raise InputError(
+            f"'{network}' cannot be used for windows of {' x '.join(map(str, patch))} voxels.",
+            "It halves them at least twice, down to 4 voxels, so one edge needs 16 and 'levels' is 3 or more.",
+            f"Give a larger patch_size, or choose another network: {', '.join(FITTING[task][1:])}.",
+        )
+    step = stride_of(network, patch, given.levels)
+    if task != "classify" and any(size % s for size, s in zip(patch, step, strict=True)):
+        raise InputError(
+            f"'{given.patch_size}' cannot be used for 'patch_size'.",
+            "The network halves it several times.",
+            f"Give multiples of {', '.join(map(str, step))}.",
+        )
 
 
 def _patch(
