@@ -10,6 +10,7 @@ from medai.training.data import DataList
 from medai.training.evaluation import Summary
 from medai.training.markdown import escaped
 from medai.training.recipe import Plan
+from medai.training.recipe.made_images import PIXELS_ASSUMED
 
 _SYNTHETIC = (
     "**Every image it makes is synthetic: it shows no patient.** medai says so in the image's name, in its node's "
@@ -77,10 +78,11 @@ def _image(plan: Plan) -> str:
     size = " x ".join(map(str, plan.patch))
     spacing = " x ".join(f"{abs(scene.affine[axis][axis]):g}" for axis in range(plan.dimensions))
     asked = f", and {len(plan.conditions)} numbers that say what to show" if plan.conditions else ""
-    return (
+    text = (
         f"Input: {plan.parameters.code} random numbers (standard normal){asked}. Output: {size} voxels of {spacing} mm "
         f"around the origin, from {scene.low:g} to {scene.high:g} ({scene.dtype}), as a typical image of the data is."
     )
+    return f"{text} {PIXELS_ASSUMED}" if scene.assumed else text
 
 
 def _training(plan: Plan, rows: Sequence[dict[str, float]]) -> str:

@@ -68,3 +68,10 @@ def test_breast_pictures_are_made_of_what_they_are_asked_for():
         pictures[kind] = np.stack([result.volume.array for result in made]).astype(float)
         assert pictures[kind].shape == (4, 1, 64, 64)
     assert np.abs(pictures["benign"] - pictures["normal"]).mean() > 1
+
+
+def test_breast_pictures_have_pixels_of_a_size_that_is_said_to_be_assumed():
+    (result,) = medai.synthesize(MODELS / "breast_us_gan", 1, seed=3, in_process=True, device="cpu")
+    assert result.volume.spacing == (1, 1, 1)
+    assert np.allclose(result.volume.affine @ [31.5, 31.5, 0, 1], [0, 0, 0, 1])
+    assert any("is assumed" in note for note in result.provenance.notes)

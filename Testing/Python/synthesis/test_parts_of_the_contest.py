@@ -9,6 +9,9 @@ from medai.training.components.adversarial import Opinion, lipschitz
 from medai.training.components.gan_augmentation import DifferentiableAugmentation
 from medai.training.components.imagining import Codes, Form, Imagination, Reals, shares
 from medai.training.components.likeness import Likeness, features, frechet_distance
+from medai.training.data.report import ImageSummary, Range
+from medai.training.parameters import TrainingParameters
+from medai.training.recipe.made_images import scene_of
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +120,13 @@ def test_what_is_no_number_is_not_alike():
     likeness = Likeness(Form(1))
     likeness.update((torch.full((4, 1, 8, 8), torch.nan), torch.rand(4, 1, 8, 8)))
     assert likeness.compute() == -float("inf")
+
+
+@pytest.mark.parametrize(("mm", "assumed"), [(1.0, True), (0.4, False)])
+def test_pictures_without_a_spacing_are_made_with_one_that_is_said_to_be_assumed(mm, assumed):
+    edge, one = Range.of([320]), Range.of([mm])
+    value = Range.of([100.0])
+    pictures = ImageSummary(1, (edge, edge, one), (one, one, one), (1,), ("uint8",), value, value, value, value)
+    scene = scene_of(pictures, TrainingParameters.of({"patch_size": [64, 64]}))
+    assert scene.assumed == assumed
+    assert scene.affine[0][0] == (-1 if assumed else -2)

@@ -43,6 +43,8 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     device = choose_device(parameters.device)
     life.mention(device.reason)
     life.tell(SYNTHETIC)
+    if description.caution:
+        life.tell(description.caution)
     life.at("Loading model")
     pipeline = loaded.get(description.root, device.name)
     for note in pipeline.notes:

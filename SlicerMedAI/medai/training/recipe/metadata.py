@@ -8,6 +8,7 @@ from typing import Any
 from medai.bundles.labels import color
 from medai.training.recipe import forecasting
 from medai.training.recipe.courses import ForecastPlan
+from medai.training.recipe.made_images import PIXELS_ASSUMED
 from medai.training.recipe.networks import stride_of
 from medai.training.recipe.plan import Plan
 
@@ -48,6 +49,8 @@ def metadata_config(plan: Plan, *, data_source: str, licence: str) -> Config:
         ]
     if plan.conditions:
         own["conditions"] = list(plan.conditions)
+    if plan.scene is not None and plan.scene.assumed:
+        own["caution"] = PIXELS_ASSUMED
     if plan.parameters.ignore_label is not None:
         own["ignore_label"] = plan.parameters.ignore_label
     if plan.parameters.spacing is not None and plan.task == "segment":
