@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from medai.bundles.verify import verify
 from medai.errors import BundleTamperedError, InputError
 from medai.tasks.forecast.course import Course, Visit
 from medai.tasks.forecast.model import ForecastModel
+from monai_process import run_bundle
 from small_forecasters import TARGET, write_forecaster, write_visits
 
 COURSE = Course("A", tuple(Visit(365.0 * n, {TARGET: 3.2 - 0.1 * n}) for n in range(3)))
@@ -69,16 +68,10 @@ def test_a_quantized_forecaster_is_measured_says_so_and_goes_through_monai(of_ta
     (tmp_path / "one").mkdir()
     lines = visits.read_text(encoding="utf-8").splitlines()
     (tmp_path / "one" / "s.csv").write_text("\n".join(lines[:4]) + "\n", encoding="utf-8")
-    call = [
-        sys.executable,
-        "-m",
-        "monai.bundle",
-        "run",
-        "--config_file",
-        str(tmp_path / "small/configs/inference.json"),
-    ]
-    call += ["--bundle_root", str(tmp_path / "small"), "--dataset_dir", str(tmp_path / "one")]
-    subprocess.run([*call, "--output_dir", str(tmp_path / "eval")], check=True, capture_output=True, cwd=tmp_path)
+    small = tmp_path / "small"
+    places = {"config_file": small / "configs" / "inference.json", "bundle_root": small}
+    places |= {"dataset_dir": tmp_path / "one", "output_dir": tmp_path / "eval"}
+    run_bundle(*(f"--{name}={path}" for name, path in places.items()), cwd=tmp_path)
     assert (tmp_path / "eval" / "forecasts.csv").is_file()
     part = next(iter((tmp_path / "small" / "models").glob("int8.members.1.bin")))
     part.write_bytes(part.read_bytes()[:-4] + b"abcd")
