@@ -28,7 +28,11 @@ def compress(
     method: Annotated[str, typer.Option(help="quantize, prune, distill or decompose.")],
     data: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DATA", help="Images, best with references; as for 'medai train'. Repeat for several."),
+        typer.Option(
+            metavar="DATA",
+            help="Images, best with references, or visits; as for 'medai train'. Repeat for several. Generators of images "
+            "need none.",
+        ),
     ] = None,
     kind: data_options.Kind = "auto",
     data_root: data_options.DataRoot = None,
@@ -37,7 +41,7 @@ def compress(
     ] = None,
     ratio: Annotated[float, typer.Option(help="prune, distill: share of every layer's channels that goes.")] = 0.5,
     energy: Annotated[float, typer.Option(help="decompose: share of the weights' energy that is kept.")] = 0.8,
-    calibration: Annotated[int, typer.Option(help="quantize: images to calibrate with.")] = 64,
+    calibration: Annotated[int, typer.Option(help="quantize: images, series or codes to calibrate with.")] = 64,
     tolerance: Annotated[
         float, typer.Option(help="Fall of the task's metric, as a share of it, at which the model is as good.")
     ] = 0.01,
