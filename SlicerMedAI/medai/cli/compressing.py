@@ -30,8 +30,8 @@ def compress(
         list[Path] | None,
         typer.Option(
             metavar="DATA",
-            help="Images, best with references, or visits; as for 'medai train'. Repeat for several. Generators of images "
-            "need none.",
+            help="Images, best with references, or visits; as for 'medai train'. Repeat for several. Generators "
+            "of images need none.",
         ),
     ] = None,
     kind: data_options.Kind = "auto",
