@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from medai.tasks.forecast.course import Course
 
 _TABLES = (".csv", ".tsv")
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
 def forecast(
@@ -151,10 +152,23 @@ def prepare_forecast(
 
 
 def is_table(series: Any) -> bool:
-    """Whether something is a table of visits: a file or a table node."""
+    """Whether something is a table of visits: a file or a table node.
+
+    Raises
+    ------
+    InputError
+        When it is a table that only a spreadsheet program reads.
+    """
     if is_node(series):
         return bool(series.IsA("vtkMRMLTableNode"))
-    return isinstance(series, (str, os.PathLike)) and Path(series).suffix.lower() in _TABLES
+    ending = Path(series).suffix.lower() if isinstance(series, (str, os.PathLike)) else ""
+    if ending in _SPREADSHEETS:
+        raise InputError(
+            f"'{Path(series).name}' is the file of a spreadsheet program.",
+            "A table is read as text.",
+            "Save it there as CSV (Excel: 'CSV UTF-8'), and choose that file.",
+        )
+    return ending in _TABLES
 
 
 def _titles(own: object) -> tuple[str, ...]:

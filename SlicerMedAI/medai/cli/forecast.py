@@ -94,7 +94,7 @@ command.__doc__ = f"{_HELP}\n{EXIT_CODES}"
 
 
 def _moment(text: str) -> str | float:
-    return float(text) if text.replace(".", "", 1).isdecimal() and len(text) < 6 else text
+    return float(text) if text.removeprefix("-").replace(".", "", 1).isdecimal() and len(text) < 7 else text
 
 
 def _values(given: Sequence[str]) -> dict[str, tuple[float | None, ...]] | None:

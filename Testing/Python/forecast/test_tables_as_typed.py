@@ -163,3 +163,15 @@ def test_when_everybody_has_one_visit_it_is_refused(typed):
 def test_several_tables_are_refused_as_such(typed):
     with pytest.raises(InputError, match="A forecast is made of one table"):
         ask([typed(*LOSING), typed(*LOSING, name="more.csv")])
+
+
+def test_a_spreadsheet_is_told_from_an_image(typed):
+    with pytest.raises(InputError, match="Save it there as CSV"):
+        ask(typed(*LOSING, name="visits.xlsx"))
+
+
+def test_a_number_of_days_before_the_last_visit_is_taken_for_one(typed, tmp_path):
+    command = ["forecast", str(typed(*LOSING)), "-m", MODEL, "-o", str(tmp_path / "out"), "--at", "-5"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 3
+    assert "a number of days after the last visit, above 0" in " ".join(done.output.split())
