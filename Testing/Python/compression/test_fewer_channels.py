@@ -80,7 +80,7 @@ def test_a_network_of_each_kind_can_lose_half_of_its_channels(name):
     network, x = built(NETWORKS[name]), an_image(NETWORKS[name])
     content = narrowed({"network_def": NETWORKS[name]}, 0.5, name)
     smaller = built(content["network_def"])
-    smaller.load_state_dict(pruned(network, smaller, x, name), strict=True)
+    smaller.load_state_dict(pruned(network, smaller, (x,), name), strict=True)
     counts = [sum(p.numel() for p in each.parameters()) for each in (network, smaller)]
     # The heads of a detector keep theirs.
     assert counts[1] < (0.9 if name == "detector" else 0.6) * counts[0]
@@ -109,7 +109,7 @@ def test_channels_that_carry_nothing_go_without_a_trace(name):
                 if channels.root(channel) in shrinking:
                     state[key].select(axis, place).zero_()
         expected = [each.clone() for each in tensors(network(x))]
-        smaller.load_state_dict(pruned(network, smaller, x, name))
+        smaller.load_state_dict(pruned(network, smaller, (x,), name))
         for before, after in zip(expected, tensors(smaller(x)), strict=True):
             torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
 

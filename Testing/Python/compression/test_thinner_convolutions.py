@@ -87,7 +87,7 @@ def test_the_configuration_needs_no_trust():
 
 
 def test_a_network_without_convolutions_is_refused():
-    with pytest.raises(InputError, match="not made smaller"):
+    with pytest.raises(InputError, match="no convolutions"):
         decomposed(torch.nn.Sequential(torch.nn.Linear(4, 4)), {"network_def": {}}, 0.5, "mine")
 
 
