@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medai.bundles.quantized import has_int8
 from medai.engine.devices import choose_device
 from medai.engine.loaded import LoadedModels
 from medai.jobs.job import Job
@@ -16,6 +17,11 @@ from medai.tasks.encode.one_image import Encoded, OneImage
 from medai.tasks.encode.parameters import EncodeParameters
 from medai.tasks.life import Life, Part
 from medai.volume import Series, Volume
+
+_OTHER_CODES = (
+    "The 8-bit form of a model gives codes that are a little different from those of its weights. Encode all images "
+    "that you compare with the same model on the same kind of device."
+)
 
 
 def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
@@ -57,6 +63,8 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     ladder = life.ladder(description.root, device, loaded, parameters, stem=choice.stem)
     for note in ladder.pipeline.notes:
         life.tell(note)
+    if has_int8(description.root):
+        life.tell(_OTHER_CODES)
     model = OneImage(life, parameters, description, ladder)
     found = [model.encoded(images, Part(n, len(frames))) for n, images in enumerate(frames)]
     provenance = life.provenance([description], parameters, ladder.device)
