@@ -131,7 +131,7 @@ class Pipeline:
         BundleError
             When a transform of the bundle fails on the images.
         """
-        if self.planar:
+        if self.planar and self.keys:
             check_slices(self.root.name, volumes)
         names = [f"image{number}.nii" for number in range(len(volumes))]
         self._shelf.update(zip(names, volumes, strict=True))

@@ -165,15 +165,17 @@ def test_monai_bundle_run_evaluates_it(an_unsure_classifier, tmp_path):
 
 
 def test_monai_bundle_run_evaluates_a_denoiser(train, smooth_volumes, tmp_path):
-    train(smooth_volumes, "denoise", parameters={"epochs": 2, "network": "unet"})
+    # Of noise so weak that the network's own faults decide: how strong it happens to be is another matter each time.
+    train(smooth_volumes, "denoise", parameters={"epochs": 2, "network": "unet", "noise": 0.001})
     data = tmp_path / "data"
     data.mkdir()
     for number in (6, 7):
         shutil.copy(smooth_volumes.parent / f"hills_{number}.nii.gz", data)
     run(tmp_path / "model", data, tmp_path / "out", "['configs/inference.json','configs/evaluate.json']")
     told = (tmp_path / "out" / "metrics.csv").read_text(encoding="utf-8")
-    # The same images as in the training's own validation, with other noise.
-    assert float(told.split(",")[-1]) == pytest.approx(folder.history(tmp_path / "model")[-1]["psnr"], abs=2)
+    # The same images as in the training's own validation, of which the best epoch was kept.
+    best = max(row["psnr"] for row in folder.history(tmp_path / "model"))
+    assert float(told.split(",")[-1]) == pytest.approx(best, abs=0.1)
 
 
 def run(root: Path, data: Path, out: Path, config: str) -> None:

@@ -228,7 +228,7 @@ def test_ct_is_recognised_by_its_air(tmp_path):
     rng = np.random.default_rng(0)
     items = []
     for n in range(3):
-        array = rng.integers(-1000, 400, (12, 12, 12)).astype(np.int16)
+        array = rng.integers(-1000, 400, (24, 24, 24)).astype(np.int16)
         nib.Nifti1Image(array, np.eye(4)).to_filename(tmp_path / f"{n}.nii.gz")
         items.append(DataItem(str(n), {"image": (tmp_path / f"{n}.nii.gz",)}, split="training"))
     data = DataList(tuple(items))
