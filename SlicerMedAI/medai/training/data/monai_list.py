@@ -149,7 +149,8 @@ def leaves_folder(data: DataList) -> str:
         return ""
     name, text = outside[0]
     return (
-        f"{len(outside)} of {len(data)} cases have files outside of '{data.root}', such as '{name}': {text}. "
+        f"{len(outside)} of {len(data)} cases have files outside of the list's folder, such as '{name}': "
+        f"'{Path(text).name}'. "
         "Use the list only if you know who made it."
     )
 
