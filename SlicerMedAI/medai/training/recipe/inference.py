@@ -87,7 +87,7 @@ def inferer(plan: Plan) -> Config:
         "_target_": "SlidingWindowInferer",
         "roi_size": list(plan.patch),
         "sw_batch_size": 1 if plan.dimensions == 3 else 4,
-        "overlap": 0.25 if plan.task == "denoise" else 0.5,
+        "overlap": 0.125 if plan.task == "denoise" else 0.5,
         "mode": "gaussian",
         **({"padding_mode": "replicate"} if plan.task == "denoise" else {}),
     }
