@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from medai.cli.outcome import ExitCode, as_record, common_code, errors, exit_code, explained, output, show
 from medai.cli.progress import Listener
-from medai.cli.targets import Task
-from medai.errors import BundleError, JobCancelled, MedAIError, UnfitImageError, WriteError
+from medai.cli.targets import Task, make_folder
+from medai.errors import BundleError, JobCancelled, MedAIError, UnfitImageError
 from medai.result import Result
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class Batch:
 
         for model in self.models:
             library.find(model)  # a wrong name is told before anything is read
-        _make_folders(tasks)
+        for folder in {task.target.parent for task in tasks}:
+            make_folder(folder)
         default_worker().start()  # it imports torch while the first image is being read
         codes: list[ExitCode] = []
         provenance = ""
@@ -142,15 +143,3 @@ class Batch:
         if provenance and not (self.as_json or self.quiet):
             lines = [line for line in provenance.splitlines() if not line.startswith("Note: ")]
             output().print("\n".join(lines))
-
-
-def _make_folders(tasks: list[Task]) -> None:
-    for folder in {task.target.parent for task in tasks}:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WriteError(
-                f"The folder '{folder}' cannot be made.",
-                f"The computer reports: {error.strerror or error}.",
-                "Choose another output folder.",
-            ) from error
