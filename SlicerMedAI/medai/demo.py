@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from medai.api import prepare
-from medai.errors import DependencyError, WriteError
+from medai.errors import DependencyError
 from medai.files import write
+from medai.files.folders import make_folder
 from medai.jobs import default_worker
 from medai.progress import Progress, Report
 from medai.result import Result
@@ -117,12 +118,7 @@ def run_demo(folder: Path, report: Report) -> tuple[DemoFiles, Result]:
     from medai.mrml import add_result, create_scene, render_scene, save_scene, save_segmentation, volume_from_node
 
     made = DemoFiles.inside(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(
-            f"The folder '{folder}' cannot be made.", f"{error.strerror}.", "Choose another folder with --output."
-        ) from error
+    make_folder(folder)
     # The worker imports torch while this process loads the image.
     worker = default_worker()
     worker.start()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from medai.cli.outcome import ExitCode, as_record, common_code, errors, exit_code, explained, output, show
 from medai.cli.progress import Listener
-from medai.cli.targets import Task, make_folder
+from medai.cli.targets import Task
 from medai.errors import BundleError, JobCancelled, MedAIError, UnfitImageError
+from medai.files.folders import make_folder
 from medai.result import Result
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import typer
 from medai.cli import options
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
-from medai.cli.targets import make_folder
+from medai.files.folders import make_folder
 from medai.result import Item, Result, Table
 
 _HELP = """Tell what has changed between two visits of a patient.

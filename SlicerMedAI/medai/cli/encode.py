@@ -15,6 +15,7 @@ from medai.cli.outcome import EXIT_CODES, guarded, output
 from medai.cli.regions import parse_regions
 from medai.cli.targets import Task, plan
 from medai.files import formats
+from medai.files.folders import make_folder
 from medai.result import Result
 from medai.volume import Volume
 
@@ -84,7 +85,7 @@ def command(
             debug=debug,
             keep=keep,
         )
-        files[0].parent.mkdir(parents=True, exist_ok=True)
+        make_folder(files[0].parent)
         for file in files:
             check_target(file)
         code = batch.run(tasks)

@@ -14,9 +14,9 @@ import typer
 from medai.cli import options
 from medai.cli.outcome import EXIT_CODES, ExitCode, errors, guarded, output
 from medai.cli.progress import Listener
-from medai.cli.targets import make_folder
 from medai.cli.train import rows
 from medai.errors import InputError
+from medai.files.folders import make_folder
 from medai.result import Labelmap, Plot, Result, Table
 from medai.volume import Volume
 

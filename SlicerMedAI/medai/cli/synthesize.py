@@ -12,7 +12,7 @@ import typer
 from medai.cli import options
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
-from medai.cli.targets import make_folder
+from medai.files.folders import make_folder
 from medai.result import Labelmap, Result
 
 _HELP = """Make synthetic images.

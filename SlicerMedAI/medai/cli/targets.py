@@ -9,7 +9,6 @@ from pathlib import Path
 
 import typer
 
-from medai.errors import WriteError
 from medai.files import formats
 from medai.files.writing import numbered
 
@@ -97,21 +96,3 @@ def _distinct(paths: Sequence[Path]) -> list[str]:
         taken.add(free.lower())
         distinct.append(free)
     return distinct
-
-
-def make_folder(folder: Path) -> None:
-    """A folder that results go into, unless it is there.
-
-    Raises
-    ------
-    WriteError
-        When it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(
-            f"The folder '{folder}' cannot be made.",
-            f"The computer reports: {error.strerror or error}.",
-            "Choose another output folder.",
-        ) from error

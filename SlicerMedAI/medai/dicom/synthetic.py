@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medai.errors import InputError, WriteError
+from medai.errors import InputError
+from medai.files.folders import make_folder
 from medai.files.writing import write_together
 from medai.result import Provenance
 from medai.volume import SYNTHETIC, Volume
@@ -74,15 +75,7 @@ def write_synthetic(
     stored, slope, intercept = _stored(volume.array)
     common = _common(volume, provenance, study or str(generate_uid()))
     common.RescaleSlope, common.RescaleIntercept, common.RescaleType = f"{slope:.10g}", f"{intercept:.10g}", "US"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(
-            f"The folder '{folder}' cannot be made.",
-            f"The computer reports: {error.strerror or error}.",
-            "Choose another folder.",
-            details=repr(error),
-        ) from error
+    make_folder(folder)
     slices = {
         folder / f"{k + 1:04d}.dcm": partial(_save, common=common, volume=volume, k=k, plane=plane)
         for k, plane in enumerate(stored)

@@ -91,6 +91,13 @@ def test_a_folder_takes_codes_and_the_volumes_that_were_asked_for(medai, an_imag
         assert saved["codes"].shape == (1, 12)
 
 
+def test_a_folder_that_a_file_is_in_the_way_of_is_told_before_the_job_begins(medai, an_image, tmp_path):
+    (tmp_path / "file").write_text("here already")
+    done = medai("encode", an_image("a.nii.gz"), "-m", "coder", "-o", tmp_path / "file" / "codes.csv")
+    assert done.exit_code == 5
+    assert "cannot be made" in done.stderr
+
+
 def test_one_bad_image_leaves_the_codes_of_the_others(medai, an_image, tmp_path):
     broken = tmp_path / "broken.nii.gz"
     broken.write_bytes(b"nothing")

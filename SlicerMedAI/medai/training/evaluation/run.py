@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from medai.errors import InputError, WriteError
+from medai.errors import InputError
+from medai.files.folders import make_folder
 from medai.files.tables import write_csv
 from medai.files.writing import write_together
 from medai.result import Table
@@ -66,15 +67,7 @@ class Evaluation:
             When the folder cannot be made or written to; then older files in it are as they were.
         """
         target = Path(folder)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WriteError(
-                f"The evaluation could not be written to '{target}'.",
-                "There is no such folder, and it cannot be made.",
-                "Choose another folder.",
-                details=repr(error),
-            ) from error
+        make_folder(target)
         html = self.report()
         return write_together(
             target / REPORT_FILE,
