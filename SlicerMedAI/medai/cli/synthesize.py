@@ -24,7 +24,7 @@ header, and as DICOM in the fields that the standard has for it.
 
 
 class SyntheticFormat(str, Enum):
-    """Endings of files, and DICOM, of which each image is a folder (its labels are a .seg.nrrd beside it)."""
+    """Endings of files, and DICOM, of which each image is a folder (its labels are a DICOM segmentation beside it)."""
 
     NII_GZ = "nii.gz"
     NII = "nii"
@@ -58,10 +58,14 @@ def command(
     with guarded(debug=debug):
         from medai.api import prepare_synthesis, synthesize
         from medai.api.running import of_many
+        from medai.bundles.description import describe
+        from medai.dicom.segmentation import check_installed
 
         asked: dict[str, Any] = {"seed": seed, "condition": condition, "walk": walk, "device": device}
         asked |= {"steps": first + count} if walk else {}
-        prepare_synthesis(model, **asked)  # a wrong name or condition is told before a folder is made
+        job = prepare_synthesis(model, **asked)  # a wrong name or condition is told before a folder is made
+        if file_format is SyntheticFormat.DICOM and describe(job.bundle).segments:
+            check_installed()
         make_folder(target)
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(Path(model).name, "Starting")
@@ -92,19 +96,16 @@ def _stem(model: str, seed: int, condition: str | None, walk: tuple[int, int] | 
 
 def _write(result: Result, image: Path) -> tuple[Path, ...]:
     """The image, and its labels beside it."""
+    from medai.dicom import write_segmentation, write_synthetic
     from medai.files import formats, write
     from medai.files.writing import companion
 
-    ending = formats.suffix(image)
-    if ending in formats.WRITABLE_VOLUME:
-        files = write(result.volume, image, provenance=result.provenance)
-        labels = image.with_name(f"{formats.stem(image)}.seg.nrrd") if ending == ".nrrd" else companion(image, "seg")
-    else:
-        from medai.dicom import write_synthetic
-
-        files = write_synthetic(result.volume, image, result.provenance)
-        labels = image.with_name(f"{image.name}.seg.nrrd")
-    for item in result.items:
-        if isinstance(item, Labelmap):
-            files += write(item, labels, provenance=result.provenance)
-    return files
+    about, ending = result.provenance, formats.suffix(image)
+    found = [item for item in result.items if isinstance(item, Labelmap)]
+    if ending not in formats.WRITABLE_VOLUME:
+        slices = write_synthetic(result.volume, image, about)
+        place = image.with_name(f"{image.name}_seg.dcm")
+        return (*slices, *(file for item in found for file in write_segmentation(item, place, about, slices)))
+    place = image.with_name(f"{formats.stem(image)}.seg.nrrd") if ending == ".nrrd" else companion(image, "seg")
+    files = write(result.volume, image, provenance=about)
+    return (*files, *(file for item in found for file in write(item, place, provenance=about)))

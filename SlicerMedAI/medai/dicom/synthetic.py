@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medai.errors import InputError
+from medai.dicom.attribution import MANUFACTURER, SYNTHESIZING, UTF_8, equipment, line, software, text
+from medai.errors import GeometryError, InputError
 from medai.files.folders import make_folder
 from medai.files.writing import write_together
 from medai.result import Provenance
@@ -26,7 +27,8 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 PATIENT = "SYNTHETIC^NO PATIENT"
 _DERIVED = ["DERIVED", "SECONDARY", "OTHER", "SYNTHETIC"]
 _MOST = 2**16 - 1
-_TEXT = 1024  # characters of a short text (VR ST)
+_SQUARE = 1e-4
+"""Largest cosine between rows and columns."""
 
 
 def write_synthetic(
@@ -55,6 +57,8 @@ def write_synthetic(
     ------
     InputError
         When the volume is not marked as synthetic, has several channels or voxels that are no numbers.
+    GeometryError
+        When rows and columns are not perpendicular.
     WriteError
         When the folder or its files cannot be written. Then no new file is left, and what was there still is.
     """
@@ -70,6 +74,13 @@ def write_synthetic(
         raise InputError(
             f"'{volume.name}' cannot be written as DICOM.",
             "It has several channels, or voxels that are no numbers.",
+            "Write it as NRRD, which holds such images.",
+        )
+    i, j = volume.affine[:3, 0], volume.affine[:3, 1]
+    if abs(i @ j) > _SQUARE * np.linalg.norm(i) * np.linalg.norm(j):
+        raise GeometryError(
+            f"'{volume.name}' cannot be written as DICOM.",
+            "Its rows and columns are not perpendicular, which DICOM slices always are.",
             "Write it as NRRD, which holds such images.",
         )
     stored, slope, intercept = _stored(volume.array)
@@ -105,7 +116,7 @@ def _common(volume: Volume, provenance: Provenance, study: str) -> Any:
 
     now = datetime.now()
     found = Dataset()
-    found.SpecificCharacterSet = "ISO_IR 192"  # UTF-8: models and conditions are called in any language
+    found.SpecificCharacterSet = UTF_8
     found.SOPClassUID = SECONDARY_CAPTURE
     found.SyntheticData = "YES"
     found.ImageType = _DERIVED
@@ -117,40 +128,23 @@ def _common(volume: Volume, provenance: Provenance, study: str) -> Any:
     found.StudyInstanceUID, found.SeriesInstanceUID = study, generate_uid()
     found.FrameOfReferenceUID, found.PositionReferenceIndicator = generate_uid(), ""
     found.StudyID, found.AccessionNumber, found.ReferringPhysicianName = "", "", ""
-    found.StudyDescription, found.SeriesDescription = "SYNTHETIC", _line(volume.name)
+    found.StudyDescription, found.SeriesDescription = "SYNTHETIC", line(volume.name)
     found.SeriesNumber = 1
     found.StudyDate = found.SeriesDate = found.ContentDate = now.strftime("%Y%m%d")
     found.StudyTime = found.SeriesTime = found.ContentTime = now.strftime("%H%M%S")
     found.ImageComments = SYNTHETIC
     made = "; ".join(f"{name}: {value}" for name, value in provenance.parameters.items())
     source = f"the model {provenance.bundle} {provenance.version}".rstrip()
-    found.DerivationDescription = f"{SYNTHETIC} Made by {source} ({made}).".replace("\\", "/")[:_TEXT]
+    found.DerivationDescription = text(f"{SYNTHETIC} Made by {source} ({made}).")
     found.BurnedInAnnotation, found.RecognizableVisualFeatures = "NO", "NO"
     found.LossyImageCompression = "00"
-    found.Manufacturer, found.ManufacturerModelName = "SlicerMedAI", _line(provenance.bundle)
-    found.SoftwareVersions = _line(provenance.software or "medai")
-    found.ContributingEquipmentSequence = [_equipment(provenance)]
+    found.Manufacturer, found.ManufacturerModelName = MANUFACTURER, line(provenance.bundle)
+    found.SoftwareVersions = software(provenance)
+    did = "A generative network made the whole image."
+    found.ContributingEquipmentSequence = [equipment(provenance, SYNTHESIZING, did)]
     found.SamplesPerPixel, found.PhotometricInterpretation = 1, "MONOCHROME2"
     found.BitsAllocated, found.BitsStored, found.HighBit, found.PixelRepresentation = 16, 16, 15, 0
     return found
-
-
-def _line(text: str) -> str:
-    """At most 64 characters (VR LO), of which a backslash would begin another value."""
-    return text.replace("\\", "/")[:64]
-
-
-def _equipment(provenance: Provenance) -> Any:
-    from pydicom.dataset import Dataset
-
-    purpose, equipment = Dataset(), Dataset()
-    purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = "109102", "DCM", "Processing Equipment"
-    equipment.PurposeOfReferenceCodeSequence = [purpose]
-    equipment.Manufacturer, equipment.ManufacturerModelName = "SlicerMedAI", _line(provenance.bundle)
-    equipment.SoftwareVersions = _line(provenance.software or "medai")
-    weights = f" SHA-256 of its files: {provenance.digest}." if provenance.digest else ""
-    equipment.ContributionDescription = f"A generative network made the whole image.{weights}"[:_TEXT]
-    return equipment
 
 
 def _slice(common: Any, volume: Volume, k: int, plane: NDArray[np.uint16]) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
+import pydicom
 import pytest
 from typer.testing import CliRunner
 
@@ -56,7 +58,20 @@ def test_dicom_goes_into_a_folder_for_each_image(run, tmp_path):
     assert run("-n", 1, "-o", tmp_path, "--format", "dicom").exit_code == 0
     back = files.read(tmp_path / "synthetic_dreamer_seed0_0000")
     assert back.notes == (SYNTHETIC,)
-    assert (tmp_path / "synthetic_dreamer_seed0_0000.seg.nrrd").is_file()
+    labels = pydicom.dcmread(tmp_path / "synthetic_dreamer_seed0_0000_seg.dcm")
+    assert labels.SyntheticData == "YES"
+    assert labels.ReferencedSeriesSequence[0].SeriesInstanceUID == back.id
+
+
+def test_labels_that_cannot_be_written_as_dicom_are_told_before_anything_is_made(
+    run, tmp_path, monkeypatch, a_generator_of_classes
+):
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    done = run("-n", 1, "-o", tmp_path / "out", "--format", "dicom")
+    assert done.exit_code != 0
+    assert 'pip install "medai[dicom]"' in done.output.replace("\n", " ")
+    assert not (tmp_path / "out").exists()
+    assert run("-o", tmp_path, "--format", "dicom", model=a_generator_of_classes).exit_code == 0  # it makes no labels
 
 
 def test_what_it_cannot_show_is_told_before_anything_is_made(run, tmp_path, a_generator_of_classes):

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 import medai
 from medai import dicom
-from medai.errors import InputError, WriteError
+from medai.errors import GeometryError, InputError, WriteError
 from medai.result import Provenance
 from medai.volume import SYNTHETIC, Volume
 
@@ -41,7 +41,7 @@ def test_every_slice_says_that_nobody_is_shown(a_synthetic_volume, tmp_path):
         assert found.ImageComments == SYNTHETIC
         assert found.BurnedInAnnotation == "NO"
         assert found.ContributingEquipmentSequence[0].ManufacturerModelName == "dreamer"
-        assert found.ContributingEquipmentSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+        assert found.ContributingEquipmentSequence[0].PurposeOfReferenceCodeSequence[0].CodeValue == "109100"
         assert found.InstanceNumber == number
     assert len({pydicom.dcmread(file).SOPInstanceUID for file in written}) == 4
     assert len({pydicom.dcmread(file).SeriesInstanceUID for file in written}) == 1
@@ -69,6 +69,13 @@ def test_fractions_keep_sixteen_bits(a_synthetic_volume, tmp_path):
     fractions = replace(a_synthetic_volume, array=np.linspace(-0.25, 1, 120, dtype=np.float32).reshape(4, 6, 5))
     dicom.write_synthetic(fractions, tmp_path, SOURCE)
     np.testing.assert_allclose(dicom.read_dicom(tmp_path).array, fractions.array, atol=2e-5)
+
+
+def test_slices_that_are_no_rectangles_are_refused(a_synthetic_volume, tmp_path):
+    skewed = OBLIQUE @ np.array([[1, 0.2, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    with pytest.raises(GeometryError, match="not perpendicular"):
+        dicom.write_synthetic(replace(a_synthetic_volume, affine=skewed), tmp_path / "out", SOURCE)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_image_that_may_show_a_patient_is_refused(a_synthetic_volume, tmp_path):
