@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medai.api.choosing import Model
+from medai.api.forecasting import is_tabular
 from medai.api.images import Image, inputs_of, is_node, nodes_of
+from medai.api.preparing import prepare
 from medai.api.running import OnProgress, run
 from medai.api.visits import dated, visits_of
 from medai.errors import InputError
@@ -29,6 +32,8 @@ def change(
     before: Image,
     after: Image | None = None,
     *,
+    model: Model | None = None,
+    region: Any = None,
     lesions: tuple[Mask, Mask] | None = None,
     mask: Mask | None = None,
     dates: Sequence[Day | None] | None = None,
@@ -38,7 +43,7 @@ def change(
     in_process: bool = False,
     **parameters: Any,
 ) -> Any:
-    """What has changed between two visits; waits for the result. No model is needed.
+    """What has changed between two visits; waits for the result. A model may be named, but none is needed.
 
     The images are brought together by a rigid registration and their intensities made alike. All results lie at the
     place of the second visit; nothing is a diagnosis.
@@ -48,9 +53,14 @@ def change(
     before, after : Image
         One image of each visit. `before` alone may be visits (see `medai.api.visits.visits_of`): a folder of dated
         studies, a sequence, a `Series`, or a list of images; their last two are compared.
+    model : str, Path, or sequence of these, optional
+        A model that segments both visits (several vote, as for `medai.segment`). What it finds is compared, structure
+        by structure: what has grown, shrunk, come or gone, and what is unchanged.
+    region
+        As for `medai.segment`, of both visits: with ``"auto"`` the model finds its place in each.
     lesions : tuple of two masks, optional
-        Lesions before and after, drawn or made by a segmentation (``medai.segment(...)``), each at the place of its
-        visit. Without, lesions are where the images differ.
+        Lesions before and after, drawn by hand or made otherwise, each at the place of its visit. Without these and
+        without a model, lesions are where the images differ.
     mask : mask, optional
         Where to look, at the place of the second visit; by default the brain, or all of the patient.
     dates : sequence of date, str or None
@@ -61,19 +71,21 @@ def change(
         As for `medai.segment`.
     **parameters
         What can be chosen besides (`medai.tasks.change.Parameters`): ``appearance`` (``"bright"`` or ``"any"``),
-        ``threshold``, ``smallest_mm3``, ``tolerance``, ``align``. None means the default.
+        ``threshold``, ``smallest_mm3``, ``tolerance``, ``align``, ``device``. None means the default.
 
     Returns
     -------
     Result or ResultNodes
         Given nodes, everything is added to the scene beside the second visit and the nodes come back; else a Result:
         a `Labelmap` of the changed lesions, a `Volume` of the difference in standard deviations of unchanged tissue, a
-        `Table` of the lesions and one of the patient's motion.
+        `Table` of the lesions or structures and one of the patient's motion.
 
     Raises
     ------
     InputError
         When an image, mask or parameter cannot be used, or the visits do not belong together.
+    BundleError
+        When there is no such model, or it does not segment.
     MedAIError
         Whatever else ended the job, see `medai.errors`. Nothing is added to the scene then.
 
@@ -82,8 +94,11 @@ def change(
     >>> result = medai.change("2023-01-10/FLAIR.nii.gz", "2024-02-03/FLAIR.nii.gz")  # doctest: +SKIP
     >>> result.table.columns["Change"]                                              # doctest: +SKIP
     ('new', 'shrunk')
+    >>> medai.change(earlier, later, model="hippocampus_mr_unet", region="auto")    # doctest: +SKIP
     """
-    job = prepare_change(before, after, lesions=lesions, mask=mask, dates=dates, series=series, **parameters)
+    job = prepare_change(
+        before, after, model=model, region=region, lesions=lesions, mask=mask, dates=dates, series=series, **parameters
+    )
     result = run(job, worker, on_progress, in_process=in_process)
     nodes = nodes_of(before if after is None else after)
     if not nodes:
@@ -100,6 +115,8 @@ def prepare_change(
     before: Image,
     after: Image | None = None,
     *,
+    model: Model | None = None,
+    region: Any = None,
     lesions: tuple[Mask, Mask] | None = None,
     mask: Mask | None = None,
     dates: Sequence[Day | None] | None = None,
@@ -112,11 +129,28 @@ def prepare_change(
     ------
     InputError
         When an image, mask or parameter cannot be used, before anything slow happens.
+    BundleError
+        When there is no such model, or it does not segment.
     """
     from medai.tasks.change import ChangeParameters
+    from medai.tasks.choice import usable
 
+    _check_images(before, after)
+    if model is None and region is not None:
+        raise InputError("A region was chosen.", "It is where a model looks.", "Choose a model, or leave it out.")
+    if model is not None and lesions is not None:
+        raise InputError(
+            "Lesions cannot be given twice.",
+            "A model was chosen that finds what is to be compared, and masks of it were given, too.",
+            "Leave out the model, or the masks.",
+        )
     images = _pair(before, after, dates, series)
     given = {name: value for name, value in parameters.items() if value is not None}
+    bundle = Path()
+    if model is not None:
+        segmentation = prepare(images[1], model, region=region, device=given.get("device"))
+        bundle, given["segmentation"] = segmentation.bundle, segmentation.parameters
+        usable(bundle, "segment")
     if lesions is not None:
         if not isinstance(lesions, (list, tuple)) or len(lesions) != 2:
             raise InputError(
@@ -128,7 +162,21 @@ def prepare_change(
     if mask is not None:
         given["mask"] = _mask(mask, images[1])
     checked = ChangeParameters.of(given)
-    return Job("change", Path(), images, {name: getattr(checked, name) for name in given})
+    return Job("change", bundle, images, {name: getattr(checked, name) for name in given})
+
+
+def _check_images(*given: Image | None) -> None:
+    """Refuse tables, of which a person may think that they can be compared."""
+    for one in given:
+        for thing in one if isinstance(one, (list, tuple)) else (one,):
+            if is_tabular(thing):
+                name = thing.GetName() if is_node(thing) else Path(thing).name
+                raise InputError(
+                    f"'{name}' is a table, and no image.",
+                    "What has changed is told by comparing images of two visits.",
+                    "Choose an image of each visit, or a folder of visits. How measurements in a table will go on is "
+                    "told by a forecast ('medai forecast', medai.forecast).",
+                )
 
 
 def _pair(

@@ -151,6 +151,13 @@ def prepare_forecast(
     return Job("forecast", bundle, inputs, {name: getattr(checked, name) for name in given})
 
 
+def is_tabular(thing: Any) -> bool:
+    """Whether something is a table, of any program: a file or a table node."""
+    if is_node(thing):
+        return bool(thing.IsA("vtkMRMLTableNode"))
+    return isinstance(thing, (str, os.PathLike)) and Path(thing).suffix.lower() in (*_TABLES, *_SPREADSHEETS)
+
+
 def is_table(series: Any) -> bool:
     """Whether something is a table of visits: a file or a table node.
 
@@ -159,16 +166,15 @@ def is_table(series: Any) -> bool:
     InputError
         When it is a table that only a spreadsheet program reads.
     """
-    if is_node(series):
-        return bool(series.IsA("vtkMRMLTableNode"))
-    ending = Path(series).suffix.lower() if isinstance(series, (str, os.PathLike)) else ""
-    if ending in _SPREADSHEETS:
+    if not is_tabular(series):
+        return False
+    if not is_node(series) and Path(series).suffix.lower() in _SPREADSHEETS:
         raise InputError(
             f"'{Path(series).name}' is the file of a spreadsheet program.",
             "A table is read as text.",
             "Save it there as CSV (Excel: 'CSV UTF-8'), and choose that file.",
         )
-    return ending in _TABLES
+    return True
 
 
 def _titles(own: object) -> tuple[str, ...]:

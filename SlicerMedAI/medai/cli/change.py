@@ -11,6 +11,7 @@ import typer
 from medai.cli import options
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
+from medai.cli.regions import parse_regions
 from medai.files.folders import make_folder
 from medai.result import Item, Result, Table
 
@@ -19,7 +20,8 @@ _HELP = """Tell what has changed between two visits of a patient.
 BEFORE and AFTER are image files or DICOM folders; or name one folder that holds a sub-folder or file for every visit,
 of which the last two are compared. The images are brought together first. The output folder gets the changed lesions
 (lesion_change.seg.nrrd), the difference in standard deviations of unchanged tissue (difference.nii.gz), a table of the
-lesions (lesion_changes.csv) and one of how far the patient had moved (motion.csv).
+lesions (lesion_changes.csv) and one of how far the patient had moved (motion.csv). With --model, the structures that it
+finds at both visits are compared in place of lesions.
 """
 
 
@@ -27,6 +29,18 @@ def command(
     inputs: Annotated[list[Path], typer.Argument(metavar="BEFORE AFTER", help="Two images, or one folder of visits.")],
     *,
     target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the results go.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", "-m", help="Name or bundle folder of a model that segments both visits. Repeat: several vote."
+        ),
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]X,Y,Z,SX,SY,SZ", help="Where the model looks, RAS mm; 'auto' lets it find its place."
+        ),
+    ] = None,
     lesions: Annotated[
         tuple[Path, Path] | None,
         typer.Option(metavar="BEFORE AFTER", help="Masks of the lesions; else lesions are where the images differ."),
@@ -47,6 +61,7 @@ def command(
         float | None, typer.Option(help="Share by which a lesion's mask may differ unchanged; 0.2 by default.")
     ] = None,
     align: Annotated[bool, typer.Option("--align/--no-align", help="Bring the images together first.")] = True,
+    device: options.Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the lesions.")] = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -63,6 +78,9 @@ def command(
             make_folder(target)
             check_target(target / "lesion_change.seg.nrrd")
             chosen: dict[str, Any] = {
+                "model": model,
+                "region": parse_regions(region or []),
+                "device": device,
                 "lesions": lesions,
                 "mask": mask,
                 "dates": date,
@@ -114,9 +132,10 @@ def _print(result: Result, folder: Path) -> None:
     rows = _rows(result.table)
     for row in rows:
         place = ", ".join(f"{axis} {row[f'{axis} (mm)']:.0f}" for axis in "RAS")
-        console.print(f"  {row['Change']:9} {row['Volume change (mL)']:+8.3f} mL at {place} mm")
+        what = f"{row['Structure']} {row['Change']}" if "Structure" in row else f"{row['Change']:9}"
+        console.print(f"  {what} {row['Volume change (mL)']:+8.3f} mL at {place} mm")
     if not rows:
-        console.print("  no lesion has changed")
+        console.print("  nothing has changed" if "Structure" in result.table.columns else "  no lesion has changed")
     for note in result.provenance.notes:
         console.print(f"  Note: {note}")
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import medai
-from medai.errors import GeometryError, InputError, JobCancelled, NothingToSeeError
+from medai.errors import BundleError, GeometryError, InputError, JobCancelled, NothingToSeeError
 from medai.files import read, write
 from medai.result import Labelmap, Segment
 from medai.volume import Series, Volume
+from small_bundles import RECIPES, write_bundle
+from small_restorers import denoiser
 
 GRID = np.array([[-4.0, 0, 0, 88], [0, 4, 0, -100], [0, 0, 5, -70], [0, 0, 0, 1]])
 SHAPE = (29, 51, 45)
@@ -28,6 +31,17 @@ def visits(a_head) -> tuple[Volume, Volume]:
         a_head(GRID, SHAPE, seed=1, noise=2, day=date(2020, 1, 1)),
         a_head(GRID, SHAPE, seed=2, noise=2, day=date(2021, 1, 1), lesions=(LESION,)),
     )
+
+
+@pytest.fixture(scope="module")
+def a_model(tmp_path_factory) -> Path:
+    """Finds tissue (brighter than 50) and plaques (than 140)."""
+    recipe = replace(
+        RECIPES["threshold"],
+        labels={"0": "background", "1": "tissue", "2": "plaque"},
+        scale_and_offset=((0, 0), (1, -50), (2, -190)),
+    )
+    return write_bundle(tmp_path_factory.mktemp("models") / "plaques", recipe)
 
 
 def compared(*images, **choices):
@@ -233,3 +247,83 @@ def test_the_command_says_that_its_folder_cannot_be_made(tmp_path):
     ran = CliRunner().invoke(app, ["change", str(tmp_path), "-o", str(tmp_path / "out")])
     assert ran.exit_code == 5
     assert "cannot be made" in ran.output
+
+
+def found(result):
+    return [result.table.columns[title] for title in ("Structure", "Change", "Volume change (mL)")]
+
+
+def test_a_model_finds_what_is_compared(visits, a_model):
+    stages = []
+    result = compared(*visits, model=a_model, on_progress=lambda step: stages.append(step.stage), device="cpu")
+    rows = {name: (kind, change) for name, kind, change in zip(*found(result), strict=True)}
+    assert rows["plaque"][0] == "new"
+    assert rows["plaque"][1] == pytest.approx(4 / 3 * np.pi, rel=0.3)  # a ball of 10 mm
+    assert rows["tissue"][0] == "unchanged"
+    assert {segment.name for segment in result.labelmap.segments} == {"plaque new", "tissue unchanged"}
+    assert {"Segmenting the earlier visit", "Segmenting the later visit", "Comparing"} <= set(stages)
+    assert result.provenance.bundle == "plaques"
+    assert result.provenance.digest
+    assert not any("No network is needed" in text for text in result.provenance.attributes().values())
+
+
+def test_a_model_in_a_worker_gives_the_same(visits, a_model):
+    there = medai.change(*visits, model=a_model, align=False, device="cpu")
+    here = compared(*visits, model=a_model, device="cpu")
+    np.testing.assert_array_equal(there.labelmap.array, here.labelmap.array)
+    assert found(there) == found(here)
+
+
+def test_a_model_that_finds_nothing_says_so(visits, a_model):
+    dark = [replace(visit, array=visit.array * 0.2) for visit in visits]
+    result = compared(*dark, model=a_model)
+    assert result.table.columns["Change"] == ()
+    assert any("found nothing at either visit" in note for note in result.provenance.notes)
+
+
+def test_cancelling_ends_the_segmentation_of_a_visit(visits, a_model):
+    def cancel(step):
+        if step.stage == "Segmenting the later visit":
+            raise JobCancelled("cancelled", "asked for", "none")
+
+    with pytest.raises(JobCancelled):
+        compared(*visits, model=a_model, on_progress=cancel)
+
+
+def test_a_model_that_does_not_segment_is_refused(visits, tmp_path):
+    with pytest.raises(BundleError, match="not for segmentation"):
+        compared(*visits, model=write_bundle(tmp_path / "denoiser", denoiser()))
+    with pytest.raises(BundleError):
+        compared(*visits, model="nowhere_to_be_found")
+
+
+def test_what_is_compared_is_told_once(visits, a_model):
+    masks = tuple(replace(visit, array=(visit.array > 140).astype(np.uint8)) for visit in visits)
+    with pytest.raises(InputError, match="given twice"):
+        compared(*visits, model=a_model, lesions=masks)
+    with pytest.raises(InputError, match="where a model looks"):
+        compared(*visits, region="auto")
+
+
+def test_the_command_compares_what_a_model_finds(visits, a_model, tmp_path):
+    from medai.cli import app
+
+    files = [tmp_path / f"{visit.date}.nii.gz" for visit in visits]
+    for visit, file in zip(visits, files, strict=True):
+        write(visit, file)
+    asked = ["change", *map(str, files), "-m", str(a_model), "-o", str(tmp_path / "out"), "--no-align"]
+    ran = CliRunner().invoke(app, [*asked, "--device", "cpu"])
+    assert ran.exit_code == 0, ran.output
+    assert "plaque new" in ran.stdout
+    assert "tissue unchanged" in ran.stdout
+
+
+@pytest.mark.parametrize("name", ["visits.csv", "visits.tsv", "visits.xlsx"])
+def test_a_table_is_sent_to_where_tables_belong(tmp_path, name):
+    from medai.cli import app
+
+    (tmp_path / name).write_text("Subject ID,Date,Volume\na,2020-01-01,3\na,2021-01-01,2\n")
+    ran = CliRunner().invoke(app, ["change", str(tmp_path / name), "-o", str(tmp_path / "out")])
+    assert ran.exit_code == 3
+    assert "is a table" in ran.output
+    assert "medai forecast" in ran.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,16 +10,18 @@ from numpy.typing import NDArray
 
 from medai.engine.resample import resample_whole
 from medai.errors import InputError
-from medai.result import Item, Labelmap, Table
+from medai.result import Item, Labelmap, Segment, Table
 from medai.tasks.change.alignment import Aligned, Step, align, ignored, unmoved
 from medai.tasks.change.difference import Difference, difference
 from medai.tasks.change.foreground import brain, foreground
-from medai.tasks.change.lesions import Lesions, by_difference, by_masks
+from medai.tasks.change.lesions import LESION, Lesions, Outlines, by_difference, by_masks
 from medai.tasks.change.morphology import Mask, moved_edge
 from medai.tasks.change.parameters import ChangeParameters
 from medai.volume import Series, Volume
 
 _ENDS = 2.0  # voxels
+Outlined = Sequence[tuple[Segment, Volume, Volume]]
+"""Structures, with a mask of each before and after (above 0 inside), each where its own visit's image lies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,13 @@ class Change:
         return self.lesions, self.difference, self.table, self.aligned.table
 
 
-def change(before: Volume, after: Volume, choices: ChangeParameters | None = None, step: Step = ignored) -> Change:
+def change(
+    before: Volume,
+    after: Volume,
+    choices: ChangeParameters | None = None,
+    step: Step = ignored,
+    outlined: Outlined | None = None,
+) -> Change:
     """Compare two visits.
 
     Parameters
@@ -61,6 +70,8 @@ def change(before: Volume, after: Volume, choices: ChangeParameters | None = Non
     choices : ChangeParameters, optional
     step : callable
         Hears of steps done and to do; may raise to cancel.
+    outlined : sequence of (Segment, Volume, Volume), optional
+        Structures that a model found. Without, lesions are what the choices say.
 
     Raises
     ------
@@ -84,7 +95,9 @@ def change(before: Volume, after: Volume, choices: ChangeParameters | None = Non
     step(2, 4)
     found = difference(old, new, tissue)
     step(3, 4)
-    lesions = _lesions(found, tissue, aligned, chosen)
+    if outlined is None and chosen.lesions is not None:
+        outlined = [(LESION, *chosen.lesions)]
+    lesions = _lesions(found, tissue, aligned, chosen, outlined)
     step(4, 4)
     shown = replace(new, array=found.deviations, name=f"{after.name} difference", id="", notes=())
     return Change(shown, lesions.labelmap(new), lesions.table, aligned, (*aligned.notes, looked))
@@ -109,9 +122,11 @@ def _well_inside(aligned: Aligned) -> Mask:
     return moved_edge(ends, grid, -_ENDS * max(grid.spacing))[1:-1, 1:-1, 1:-1]
 
 
-def _lesions(found: Difference, tissue: Mask, aligned: Aligned, choices: ChangeParameters) -> Lesions:
+def _lesions(
+    found: Difference, tissue: Mask, aligned: Aligned, choices: ChangeParameters, outlined: Outlined | None
+) -> Lesions:
     grid = aligned.series.frames[-1]
-    if choices.lesions is None:
+    if outlined is None:
         return by_difference(
             found,
             tissue,
@@ -120,11 +135,12 @@ def _lesions(found: Difference, tissue: Mask, aligned: Aligned, choices: ChangeP
             smallest_mm3=choices.smallest_mm3,
             appearance=choices.appearance,
         )
-    before, after = (
-        _share(mask, motion.matrix @ grid.affine, grid) * aligned.seen
-        for mask, motion in zip(choices.lesions, aligned.motions, strict=True)
-    )
-    return by_masks(before, after, grid, found, smallest_mm3=choices.smallest_mm3, tolerance=choices.tolerance)
+    places = [motion.matrix @ grid.affine for motion in aligned.motions]
+    outlines = [
+        Outlines(segment, *(_share(mask, to, grid) * aligned.seen for mask, to in zip(masks, places, strict=True)))
+        for segment, *masks in outlined
+    ]
+    return by_masks(outlines, grid, found, smallest_mm3=choices.smallest_mm3, tolerance=choices.tolerance)
 
 
 def _share(mask: Volume, affine: NDArray[np.float64], grid: Volume) -> NDArray[np.float32]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 
 from medai.tasks.parameters import TaskParameters, one_of, wrong, yes_or_no
+from medai.tasks.segment.parameters import SegmentParameters
 from medai.volume import Volume
 
 APPEARANCES = ("bright", "any")
@@ -20,6 +22,9 @@ class ChangeParameters(TaskParameters):
     lesions : tuple of two Volumes, or None
         Masks of the lesions before and after (above 0 is lesion), each lying where its own visit's image lies, on any
         grid. Without, lesions are where the images differ.
+    segmentation : mapping, or None
+        Of a job with a model: what was chosen for the segmentation of both visits
+        (`medai.tasks.segment.Parameters`). Its structures are compared in place of lesions.
     mask : Volume or None
         Where to look (above 0), at the place of the second visit. By default the brain, or all of the patient where
         there is none.
@@ -32,7 +37,7 @@ class ChangeParameters(TaskParameters):
     smallest_mm3 : float
         Smaller lesions, and smaller changes of a lesion, count as none.
     tolerance : float
-        With masks: by which share a lesion's volume may differ and still count as unchanged.
+        With masks or a model: by which share a lesion's or structure's volume may differ and still count as unchanged.
     align : bool
         Whether the images are brought together first. Without, they are taken to lie right.
 
@@ -43,6 +48,7 @@ class ChangeParameters(TaskParameters):
     """
 
     lesions: tuple[Volume, Volume] | None = None
+    segmentation: Mapping[str, object] | None = None
     mask: Volume | None = None
     appearance: str = "bright"
     threshold: float = 7.0
@@ -57,6 +63,8 @@ class ChangeParameters(TaskParameters):
             if len(masks) != 2 or not all(isinstance(mask, Volume) for mask in masks):
                 raise wrong("lesions", self.lesions, "It is two masks, of the lesions before and after, or nothing")
             self._checked("lesions", masks)
+        if self.segmentation is not None:
+            SegmentParameters.of(self.segmentation)
         if self.mask is not None and not isinstance(self.mask, Volume):
             raise wrong("mask", self.mask, "It is a mask of where to look, or nothing")
         one_of("appearance", self.appearance, APPEARANCES)
@@ -70,6 +78,8 @@ class ChangeParameters(TaskParameters):
         text = super().as_text()
         masks = {"lesions": self.lesions or (), "mask": (self.mask,) if self.mask else ()}
         text |= {name: ", ".join(volume.name for volume in volumes) for name, volumes in masks.items() if volumes}
+        if self.segmentation is not None:
+            text |= SegmentParameters.of(self.segmentation).as_text()
         for name in ("appearance", "threshold", "smallest_mm3", "tolerance", "align"):
             value = getattr(self, name)
             if value != getattr(type(self), name):

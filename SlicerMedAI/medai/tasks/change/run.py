@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from medai.engine.devices import Device
 from medai.engine.loaded import LoadedModels
 from medai.errors import InputError
@@ -10,24 +12,25 @@ from medai.progress import Report
 from medai.result import Result
 from medai.tasks.change.change import change
 from medai.tasks.change.parameters import ChangeParameters
+from medai.tasks.change.segmenting import Segmented, segmented
 from medai.tasks.life import Life
 from medai.volume import Series
 
 _WORKING = "Comparing"
 
 
-def run(job: Job, report: Report, loaded: LoadedModels) -> Result:  # noqa: ARG001 - as every task's
+def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     """Compare two visits.
 
     Parameters
     ----------
     job : Job
-        Without a bundle; two images, or a Series, whose last two visits are compared. Parameters as in
-        `ChangeParameters`.
+        Two images, or a Series, whose last two visits are compared. Of a bundle, where it has one, the structures
+        found at both visits are. Parameters as in `ChangeParameters`.
     report : callable
         Hears of every step; may raise to cancel.
     loaded : LoadedModels
-        Not needed.
+        Where the model is found or kept.
 
     Returns
     -------
@@ -52,7 +55,11 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:  # noqa: ARG0
     before, after = images
     if before.date and after.date and before.date > after.date:
         life.tell(f"'{before.name}' was taken for the earlier visit, but is of {before.date}, after {after.date}")
-    found = change(before, after, parameters, lambda done, total: life.at(_WORKING, done, total))
+    found_by: Segmented = (None, [], Device("cpu", "No network is needed for a comparison"))
+    if job.bundle != Path():
+        found_by = segmented(job, images, parameters, life, loaded)
+    outlined, models, device = found_by
+    found = change(before, after, parameters, lambda done, total: life.at(_WORKING, done, total), outlined)
     for note in (*before.notes, *after.notes, *found.notes):
         life.tell(note)
-    return Result(found.items, life.provenance([], parameters, Device("cpu", "No network is needed for a comparison")))
+    return Result(found.items, life.provenance(models, parameters, device))
