@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -25,7 +27,7 @@ _LONGEST = 6.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return a process exit status: 1 when an entry could not be measured."""
+    """Return a process exit status: 1 when an entry was not measured."""
     options = _parser().parse_args(arguments)
     names = options.only or list(ENTRIES)
     console = Console()
@@ -43,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text("", encoding="utf-8")
-    failed = 0
+    done = failed = 0
     table = Table("Measured", "Value", "Goal", "")
-    try:
+    with _until_asked_to_end(console):
         for name in names:
             with console.status(f"{name} ({names.index(name) + 1} of {len(names)})"):
                 began = time.perf_counter()
@@ -61,10 +63,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             line = {"name": name, "quick": options.quick, "seconds": round(seconds, 1), "error": error}
             with options.output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({**line, "rows": [vars(row) for row in rows]}) + "\n")
+            done += 1
+    console.print(table)
+    return int(failed > 0 or done < len(names))
+
+
+@contextmanager
+def _until_asked_to_end(console: Console) -> Iterator[None]:
+    """End the ``with`` block alone at Ctrl-C and SIGTERM, so that the running entry is ended and the table printed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
     except KeyboardInterrupt:
         console.print("Stopped; this is what was measured before:")
-    console.print(table)
-    return int(failed > 0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def measured(name: str, *, quick: bool) -> tuple[list[Row], str]:
@@ -89,8 +102,9 @@ def measured(name: str, *, quick: bool) -> tuple[list[Row], str]:
 def _end(process: psutil.Popen) -> None:
     """End it and what it has started, if it is still there."""
     if process.poll() is None:
-        for one in (*process.children(recursive=True), process):
-            one.kill()
+        for one in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
         process.wait()
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 
 from benchmarks import __main__ as program
@@ -41,10 +45,29 @@ def test_the_time_it_takes_is_told_before_it_starts(tmp_path, monkeypatch, capsy
         raise KeyboardInterrupt
 
     monkeypatch.setattr(program, "measured", stop)
-    assert program.main(["--only", "segments", "memory", "--output", str(tmp_path / "found.jsonl")]) == 0
+    assert program.main(["--only", "segments", "memory", "--output", str(tmp_path / "found.jsonl")]) == 1
     printed = capsys.readouterr().out
     assert "about 4 minutes" in printed
     assert "Stopped" in printed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody asks a program of Windows to end in this way")
+def test_asked_to_end_it_ends_what_it_started_and_prints_the_table(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "--only", "memory", "--output", str(tmp_path / "found.jsonl")]
+    with subprocess.Popen(command, cwd=program.TESTING, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            until = time.monotonic() + 60
+            while not (started := psutil.Process(process.pid).children(recursive=True)) and time.monotonic() < until:
+                time.sleep(0.05)
+            process.terminate()
+            printed, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert started
+    assert not any(one.is_running() for one in started)
+    assert process.returncode == 1
+    assert "Stopped" in printed
+    assert "Measured" in printed
 
 
 @pytest.mark.parametrize("name", ENTRIES)
