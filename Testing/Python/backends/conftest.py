@@ -96,3 +96,29 @@ def a_task(a_bundle: Callable[..., Path], a_cache: Cache) -> Task:
     """To convert a bundle that is one convolution."""
     root = a_bundle()
     return Task(str(root), digest(root), 1, (8, 8, 8), "auto", str(a_cache.folder), 1)
+
+
+@pytest.fixture(scope="session")
+def alike_rewritten() -> Callable[..., Any]:
+    """Rewrites the convolutions of a network in OpenVINO's form and compares the outputs; gives the model."""
+    from medai.engine.backends import openvino
+
+    def check(
+        rewrite: Callable[[Any], int], network: torch.nn.Module, *size: int, channels: int = 32, expected: int = 1
+    ) -> Any:
+        torch.manual_seed(5)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        x = torch.randn(1, channels, *size)
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+        with torch.no_grad():
+            wanted = network.eval()(x)
+            model = openvino.converted(network, x, fixed=True)
+            assert rewrite(model) == expected
+            compiled = openvino.package().Core().compile_model(model, "CPU", settings)
+            found = torch.from_numpy(compiled([x.numpy()])[0])
+        assert found.shape == wanted.shape
+        assert float((found - wanted).abs().max() / wanted.abs().max()) < 3e-5
+        return model
+
+    return check

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,53 +19,39 @@ pytestmark = [
 ]
 
 
-def rewritten(network: nn.Module, x: torch.Tensor) -> tuple[int, Any, torch.Tensor]:
-    """The number of convolutions that were rewritten, the model, and what it gives."""
-    model = openvino.converted(network, x, fixed=True)
-    count = winograd.rewrite(model)
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-    compiled = openvino.package().Core().compile_model(model, "CPU", settings)
-    return count, model, torch.from_numpy(compiled([x.numpy()])[0].copy())
+Check = Callable[..., Any]
+
+
+@pytest.fixture
+def check(alike_rewritten: Check) -> Check:
+    """A network, the size of its image, and how many of its convolutions get by with less; gives the model."""
+    return partial(alike_rewritten, winograd.rewrite)
 
 
 def convolutions(model: Any) -> int:
     return sum(node.get_type_name() == "Convolution" for node in model.get_ops())
 
 
-def check(network: nn.Module, *size: int, channels: int = 32, expected: int = 1) -> Any:
-    torch.manual_seed(5)
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.1)
-    x = torch.randn(1, channels, *size)
-    with torch.no_grad():
-        count, model, found = rewritten(network.eval(), x)
-        wanted = network(x)
-    assert count == expected
-    assert found.shape == wanted.shape
-    assert float((found - wanted).abs().max() / wanted.abs().max()) < 3e-5
-    return model
-
-
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("depth", [8, 11, 13, 18])
-def test_any_number_of_planes(depth: int, bias: bool) -> None:
+def test_any_number_of_planes(check: Check, depth: int, bias: bool) -> None:
     check(nn.Conv3d(32, 40, 3, padding=1, bias=bias), depth, 9, 10)
 
 
 @pytest.mark.parametrize("padding", [0, 1, 2, (1, 0, 2), (4, 1, 1)])
-def test_any_zeros_around_the_image(padding: Any) -> None:
+def test_any_zeros_around_the_image(check: Check, padding: Any) -> None:
     check(nn.Conv3d(64, 48, 3, padding=padding), 14, 9, 11, channels=64)
 
 
-def test_taps_strides_and_dilations_of_the_other_axes() -> None:
+def test_taps_strides_and_dilations_of_the_other_axes(check: Check) -> None:
     check(nn.Conv3d(32, 32, (3, 5, 4), stride=(1, 2, 1), dilation=(1, 1, 2), padding=(1, 2, 3)), 12, 14, 15)
 
 
-def test_images_of_two_axes_keep_the_innermost_whole() -> None:
+def test_images_of_two_axes_keep_the_innermost_whole(check: Check) -> None:
     assert convolutions(check(nn.Conv2d(96, 128, 3, padding=1), 32, 19, channels=96)) == 6
 
 
-def test_many_channels_are_halved_along_two_axes() -> None:
+def test_many_channels_are_halved_along_two_axes(check: Check) -> None:
     model = check(nn.Conv3d(128, 128, 3, padding=1), 12, 15, 10, channels=128)
     assert convolutions(model) == 36
 
@@ -81,11 +69,11 @@ def test_many_channels_are_halved_along_two_axes() -> None:
     ],
     ids=["strides", "dilations", "five taps", "one tap", "groups", "transposed", "few channels"],
 )
-def test_whatever_it_is_not_for_is_left_alone(convolution: nn.Module) -> None:
+def test_whatever_it_is_not_for_is_left_alone(check: Check, convolution: nn.Module) -> None:
     check(convolution, 12, 12, 12, expected=0)
 
 
-def test_an_output_that_several_read_and_a_sum_that_is_no_bias() -> None:
+def test_an_output_that_several_read_and_a_sum_that_is_no_bias(check: Check) -> None:
     class Residual(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -103,7 +91,7 @@ def test_images_of_any_size_are_left_alone() -> None:
     assert winograd.rewrite(openvino.converted(network, x, fixed=False)) == 0
 
 
-def test_other_processors_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_processors_are_left_alone(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     check(nn.Conv3d(32, 32, 3, padding=1), 12, 12, 12, expected=0)
 

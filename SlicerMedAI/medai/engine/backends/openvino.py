@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from medai.engine.backend_names import OPENVINO
-from medai.engine.backends import winograd
+from medai.engine.backends import blockwise, winograd
 from medai.engine.backends.norms import grouped_by_channels
 
 NAME, TITLE, PACKAGES = OPENVINO, "OpenVINO", ("openvino",)
@@ -164,6 +164,7 @@ class OpenVINORunner:
                 # A model converted for one window has nothing left to choose.
                 if model.input(0).partial_shape.is_dynamic:
                     model.reshape([1, *(self._window or ())])
+                blockwise.rewrite(model)
                 winograd.rewrite(model)
             compiled = self._core.compile_model(model, "CPU", self._settings)
             shape = compiled.outputs[0].partial_shape

@@ -10,13 +10,15 @@ whatever layout the convolutions want. It pays for many channels alone: a value 
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from medai.engine.backends import rewriting
+from medai.engine.backends.rewriting import Convolution
 
 _TILE, _TAPS = 4, 3
 # Of the polynomial whose coefficients the taps are, 24 times the values at 0, 1, -1, 2, -2 and infinity.
@@ -27,104 +29,57 @@ _MOST_VALUES = 2**27  # of input and output together: about twice as many are in
 
 
 def rewrite(model: Any) -> int:
-    """Replace those convolutions of an ``openvino.Model`` for which it pays; gives their number.
+    """Replace the convolutions of an ``openvino.Model`` of one size of image for which it pays; gives their number."""
+    return rewriting.rewrite(model, "Convolution", _halved)
 
-    Parameters
-    ----------
-    model : openvino.Model
-        Of one size of image. Convolutions of anything else are left as they are, and so are those with groups or
-        weights in 8 bits.
-    """
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return 0  # other processors have other kernels: nothing is known of them
-    count = 0
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != "Convolution" or not _is_plain(node):
+
+def _halved(x: Any, convolution: Convolution, bias: npt.NDArray[Any] | None) -> Any:
+    return None if _axis_to_halve(convolution, x.get_shape()) is None else _output(x, convolution, bias)
+
+
+def _axis_to_halve(convolution: Convolution, shape: Sequence[int]) -> int | None:
+    """The first spatial axis, but the innermost, along which it pays for an input of that shape; None for none."""
+    weights = convolution.weights
+    outputs, channels, *taps = weights.shape
+    sizes = [_length(convolution, axis, size) for axis, size in enumerate(shape[2:])]
+    moved = channels * math.prod(shape[2:]) + outputs * math.prod(sizes)
+    for axis, length in enumerate(sizes[:-1]):
+        if taps[axis] != _TAPS or convolution.strides[axis] != 1 or convolution.dilations[axis] != 1:
             continue
-        shape = tuple(node.get_input_shape(0))
-        given = node.get_attributes()
-        convolution = _Convolution(
-            node.input_value(1).get_node().data,
-            *(tuple(given[name]) for name in ("strides", "dilations", "pads_begin", "pads_end")),
-        )
-        if convolution.axis_to_halve(shape) is None:
-            continue
-        replaced = _bias_after(node)
-        bias = None if replaced is node else replaced.input_value(1).get_node().data
-        result = convolution.of(node.input_value(0), bias)
-        result.set_friendly_name(replaced.get_friendly_name())
-        for target in replaced.output(0).get_target_inputs():
-            target.replace_source_output(result.output(0))
-        count += 1
-    return count
+        saved = (1 - _tiles(length) * 6 / (_TAPS * length)) * weights.size * math.prod(sizes)
+        if moved <= _MOST_VALUES and saved >= _MULTIPLICATIONS_FOR_A_MOVE * (moved + weights.size):
+            return axis
+    return None
 
 
-@dataclass(frozen=True, eq=False)
-class _Convolution:
-    """What is known of one beside its input.
+def _output(x: Any, convolution: Convolution, bias: npt.NDArray[Any] | None) -> Any:
+    """The node that gives it, for `x` an ``openvino.Output``."""
+    from openvino import opset13 as ops
 
-    Parameters
-    ----------
-    weights : array, shape (O, C, *taps)
-    strides, dilations, begin, end
-        For each spatial axis; the latter two are the zeros around the image.
-    """
-
-    weights: npt.NDArray[Any]
-    strides: tuple[int, ...]
-    dilations: tuple[int, ...]
-    begin: tuple[int, ...]
-    end: tuple[int, ...]
-
-    def axis_to_halve(self, shape: Sequence[int]) -> int | None:
-        """The first spatial axis, but the innermost, along which it pays for an input of that shape; None for none."""
-        outputs, channels, *taps = self.weights.shape
-        sizes = [self._length(axis, size) for axis, size in enumerate(shape[2:])]
-        moved = channels * math.prod(shape[2:]) + outputs * math.prod(sizes)
-        for axis, length in enumerate(sizes[:-1]):
-            if taps[axis] != _TAPS or self.strides[axis] != 1 or self.dilations[axis] != 1 or moved > _MOST_VALUES:
-                continue
-            saved = (1 - _tiles(length) * 6 / (_TAPS * length)) * self.weights.size * math.prod(sizes)
-            if saved >= _MULTIPLICATIONS_FOR_A_MOVE * (moved + self.weights.size):
-                return axis
-        return None
-
-    def of(self, x: Any, bias: npt.NDArray[Any] | None = None) -> Any:
-        """The node that gives the output for `x`, an ``openvino.Output``; to every channel a number may be added."""
-        from openvino import opset13 as ops
-
-        axis = self.axis_to_halve(x.get_shape())
-        if axis is not None:
-            return self._halved(x, bias, axis)
-        found = ops.convolution(x, self.weights, self.strides, self.begin, self.end, self.dilations)
+    given = convolution
+    axis = _axis_to_halve(given, x.get_shape())
+    if axis is None:
+        found = ops.convolution(x, given.weights, given.strides, given.begin, given.end, given.dilations)
         return found if bias is None else ops.add(found, bias)
+    place = axis + 2
+    length = _length(given, axis, x.get_shape()[place])
+    taps = [_every_fourth(x, place, start - given.begin[axis], _tiles(length)) for start in range(6)]
+    kernels = np.moveaxis(np.tensordot(given.weights.astype(np.float64), _POINTS, ([place], [1])), -1, 0)
+    products = []
+    for point, (values, kernel) in enumerate(zip(_at_points(taps), kernels, strict=True)):
+        weights = np.expand_dims(kernel, place).astype(np.float32)
+        begin, end = _without(given.begin, axis), _without(given.end, axis)
+        smaller = replace(given, weights=weights, begin=begin, end=end)
+        # What is added at the point 1 arrives in all four.
+        products.append(_output(values.output(0), smaller, bias if point == 1 else None))
+    found = ops.shuffle_channels(ops.concat(_of_four(products), place), place, _TILE)
+    return ops.slice(found, [0], [length], [1], [place]) if length % _TILE else found
 
-    def _halved(self, x: Any, bias: npt.NDArray[Any] | None, axis: int) -> Any:
-        from openvino import opset13 as ops
 
-        place = axis + 2
-        length = self._length(axis, x.get_shape()[place])
-        taps = [_every_fourth(x, place, start - self.begin[axis], _tiles(length)) for start in range(6)]
-        kernels = np.moveaxis(np.tensordot(self.weights.astype(np.float64), _POINTS, ([place], [1])), -1, 0)
-        products = []
-        for point, (values, kernel) in enumerate(zip(_at_points(taps), kernels, strict=True)):
-            smaller = replace(
-                self,
-                weights=np.expand_dims(kernel, place).astype(np.float32),
-                begin=_without(self.begin, axis),
-                end=_without(self.end, axis),
-            )
-            # What is added at the point 1 arrives in all four.
-            products.append(smaller.of(values.output(0), bias if point == 1 else None))
-        found = ops.shuffle_channels(ops.concat(_of_four(products), place), place, _TILE)
-        if length % _TILE:
-            found = ops.slice(found, [0], [length], [1], [place])
-        return found
-
-    def _length(self, axis: int, size: int) -> int:
-        """Of the output along an axis."""
-        reach = self.dilations[axis] * (self.weights.shape[axis + 2] - 1) + 1
-        return int(size + self.begin[axis] + self.end[axis] - reach) // self.strides[axis] + 1
+def _length(convolution: Convolution, axis: int, size: int) -> int:
+    """Of the output along an axis."""
+    reach = convolution.dilations[axis] * (convolution.weights.shape[axis + 2] - 1) + 1
+    return int(size + convolution.begin[axis] + convolution.end[axis] - reach) // convolution.strides[axis] + 1
 
 
 def _at_points(taps: Sequence[Any]) -> tuple[Any, ...]:
@@ -168,25 +123,3 @@ def _tiles(length: int) -> int:
 
 def _without(zeros: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return (*zeros[:axis], 0, *zeros[axis + 1 :])
-
-
-def _is_plain(node: Any) -> bool:
-    """Whether all that matters is known: the image's size, weights in single precision, zeros around the image."""
-    image, weights = node.input_value(0), node.input_value(1)
-    return bool(
-        image.get_partial_shape().is_static
-        and image.get_element_type().to_dtype() == np.float32
-        and weights.get_node().get_type_name() == "Constant"
-        and node.get_attributes()["auto_pad"] == "explicit"
-    )
-
-
-def _bias_after(node: Any) -> Any:
-    """The addition of a number to every channel, where that alone comes after; else the same node."""
-    targets = [target.get_node() for target in node.output(0).get_target_inputs()]
-    if len(targets) != 1 or targets[0].get_type_name() != "Add":
-        return node
-    bias = targets[0].input_value(1)
-    channels = [1, node.get_output_shape(0)[1], *[1] * (len(node.get_output_shape(0)) - 2)]
-    is_bias = bias.get_node().get_type_name() == "Constant" and list(bias.get_shape()) == channels
-    return targets[0] if is_bias else node
