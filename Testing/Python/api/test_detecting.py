@@ -18,9 +18,8 @@ from small_detectors import CELL, Spots
 
 
 @pytest.fixture
-def a_detector(tmp_path, monkeypatch) -> Path:
+def a_detector(tmp_path) -> Path:
     """Finds bright cells."""
-    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
     return Spots(axcodes="").write(tmp_path / "spots")
 
 

@@ -203,10 +203,9 @@ def test_an_error_raised_by_the_listener_stops_the_inference_at_once(a_bundle):
     assert not calls
 
 
-def test_two_trusted_bundles_may_both_bring_a_module_of_the_same_name(a_bundle, tmp_path, monkeypatch):
+def test_two_trusted_bundles_may_both_bring_a_module_of_the_same_name(a_bundle):
     from medai.bundles import trust
 
-    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
     volume = _image()
     for name, step in (("threshold", 0), ("overlapping_thresholds", 60)):
         pre = [LOAD, {"_target_": "scripts.step.Step", "keys": "image"}]

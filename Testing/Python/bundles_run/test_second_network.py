@@ -86,20 +86,18 @@ def test_both_networks_are_checked(two_networks):
     assert next(check.name for check in report.checks if check.essential and not check.ok) == "encoding"
 
 
-def test_weights_that_would_run_code_are_refused_on_import(two_networks, tmp_path, monkeypatch):
+def test_weights_that_would_run_code_are_refused_on_import(two_networks):
     class Harm:
         def __reduce__(self):
             return (print, ("harm",))
 
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
     (two_networks / "models" / "autoencoder.pt").write_bytes(pickle.dumps(Harm()))
     with pytest.raises(BundleError) as refused:
         library.import_bundle(two_networks)
     assert isinstance(refused.value, (MaliciousBundleError, BundleFormatError))
 
 
-def test_code_in_it_waits_for_trust(two_networks, monkeypatch, tmp_path):
-    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
+def test_code_in_it_waits_for_trust(two_networks):
     path = two_networks / "configs" / "encode.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["inferer"] = {"_target_": "my_package.Inferer"}

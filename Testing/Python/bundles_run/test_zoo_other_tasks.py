@@ -159,9 +159,8 @@ HANDS = Shape(
 
 
 @pytest.fixture
-def a_shape(tmp_path, monkeypatch):
+def a_shape(tmp_path):
     """Write a bundle with seeded random weights, trusted by its hash."""
-    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
 
     def write(shape: Shape):
         root = write_shape(tmp_path / "shape", shape)

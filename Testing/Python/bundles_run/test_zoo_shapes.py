@@ -59,7 +59,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def everyone_trusted(tmp_path, monkeypatch) -> None:
+def own_trust(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
 
 
@@ -76,7 +76,7 @@ def _segment(root: Path, shape: Shape):
 
 
 @pytest.mark.parametrize("name", SEGMENTATIONS)
-def test_a_bundle_of_the_zoos_shape_gives_the_labels_of_monai(name, shapes, everyone_trusted):
+def test_a_bundle_of_the_zoos_shape_gives_the_labels_of_monai(name, shapes, own_trust):
     pipeline, prediction = _segment(_trusted(shapes[name], name), SEGMENTATIONS[name])
     (path,) = (shapes[name] / "eval").glob("*_seg.nii.gz")
     expected = np.asanyarray(nibabel.load(path).dataobj)
@@ -92,7 +92,7 @@ def test_a_bundle_that_keeps_to_monai_needs_no_trust(name, shapes):
 
 
 @pytest.mark.parametrize("name", OWN_CODE)
-def test_a_bundle_with_code_of_its_own_waits_for_trust(name, shapes, everyone_trusted):
+def test_a_bundle_with_code_of_its_own_waits_for_trust(name, shapes, own_trust):
     with pytest.raises(UntrustedBundleError):
         Pipeline(shapes[name], "cpu")
 
@@ -109,7 +109,7 @@ def test_structures_of_merged_channels_keep_their_names(shapes):
     assert {segment.name: segment.value for segment in labelmap.segments} == {"core": 1, "whole": 2, "rim": 4}
 
 
-def test_reference_labels_are_neither_asked_for_nor_given_back(shapes, everyone_trusted):
+def test_reference_labels_are_neither_asked_for_nor_given_back(shapes, own_trust):
     name = "three_phases_joined_by_a_script"
     pipeline, prediction = _segment(_trusted(shapes[name], name), SEGMENTATIONS[name])
     assert pipeline.keys == ("early", "late", "last")
@@ -138,7 +138,7 @@ def test_the_largest_connected_part_is_kept(tmp_path, shapes):
     assert set(np.unique(kept.array)) <= {0, 1, 2}
 
 
-def test_what_lies_on_another_device_is_brought_to_the_chosen_one(shapes, everyone_trusted):
+def test_what_lies_on_another_device_is_brought_to_the_chosen_one(shapes, own_trust):
     name = "architecture_found_by_search"
     pipeline = Pipeline(_trusted(shapes[name], name), "cpu")
     assert {parameter.device for parameter in pipeline.network.parameters()} == {torch.device("cpu")}

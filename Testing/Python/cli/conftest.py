@@ -32,8 +32,7 @@ def surroundings(models_folder, tmp_path, monkeypatch) -> dict[str, str]:
     """Environment in which only the tiny model exists, and nothing of the user's is touched."""
     own = {
         "MEDAI_MODELS": str(models_folder),
-        "MEDAI_TRUST": str(tmp_path / "trusted.json"),
-        "XDG_DATA_HOME": str(tmp_path / "data"),
+        "MEDAI_HOME": str(tmp_path / "home"),
         "NO_COLOR": "1",
         "COLUMNS": "200",
         "OMP_NUM_THREADS": "1",

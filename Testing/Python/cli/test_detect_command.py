@@ -14,24 +14,9 @@ from small_detectors import CELL, Spots
 
 
 @pytest.fixture(scope="module")
-def trusted_spots(tmp_path_factory) -> tuple[Path, Path]:
-    """A finder of bright cells, and the list that says that it is trusted; workers that start from now on read that."""
-    from medai.jobs.worker import default_worker
-
-    folder = tmp_path_factory.mktemp("spots")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MEDAI_TRUST", str(folder / "trusted.json"))
-        root = Spots(operating_point={"spot": 0.6}).write(folder / "spots")
-    default_worker().close()
-    return root, folder / "trusted.json"
-
-
-@pytest.fixture
-def a_detector(surroundings, trusted_spots, monkeypatch) -> Path:
-    assert surroundings
-    root, trusted = trusted_spots
-    monkeypatch.setenv("MEDAI_TRUST", str(trusted))
-    return root
+def a_detector(tmp_path_factory) -> Path:
+    """A finder of bright cells."""
+    return Spots(operating_point={"spot": 0.6}).write(tmp_path_factory.mktemp("spots") / "spots")
 
 
 @pytest.fixture

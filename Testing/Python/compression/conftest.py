@@ -36,15 +36,6 @@ def recipe_of(network: dict[str, Any], seed: int = 7) -> Recipe:
     return Recipe(network, PRE, [ARGMAX, SAVE], WINDOWS, LABELS, ((20, 18, 22),), seed=seed, about=MR)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _alone(tmp_path_factory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        patch.setenv("MEDAI_HOME", str(home))
-        patch.setenv("MEDAI_TRUST", str(home / "trusted.json"))
-        yield
-
-
 @pytest.fixture(scope="session")
 def a_model(tmp_path_factory) -> Path:
     network = {**unet(3, 1, 3), "channels": [8, 16], "num_res_units": 1}

@@ -24,12 +24,6 @@ QUICK: dict[str, object] = {
 RATES = {"slow": -0.02, "fast": -0.25}
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
-
-
 @pytest.fixture(scope="session")
 def planted_rates(tmp_path_factory) -> Path:
     """A table of 40 subjects with 3 to 5 visits, who lose volume slowly or fast; a few cells are empty."""

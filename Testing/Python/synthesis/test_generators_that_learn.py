@@ -19,12 +19,6 @@ SMALL = {"epochs": 40, "batch_size": 8, "width": 4, "code": 4, "learning_rate": 
 SMALL |= {"validate_every": 10}
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
-
-
 @pytest.fixture(scope="session")
 def labelled_blobs(tmp_path_factory) -> Path:
     """Volumes of 8 voxels along an edge: dark, with a bright blob in one half, which is the label 5."""

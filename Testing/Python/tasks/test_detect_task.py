@@ -26,11 +26,6 @@ AT = np.array([8, 12, 4])
 """(i, j, k) of the first voxel of the bright cell."""
 
 
-@pytest.fixture(autouse=True)
-def _trusted(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
-
-
 @pytest.fixture
 def a_detector(tmp_path) -> Callable[..., Path]:
     """Write a detector of bright cells."""
@@ -74,10 +69,7 @@ def test_a_box_lies_where_the_spot_is_in_the_patient(a_detector):
 )
 @settings(max_examples=10, deadline=None)
 def test_however_the_image_is_stored_the_box_is_around_the_spot(tmp_path_factory, axes, signs, spacing):
-    import os
-
     folder = tmp_path_factory.mktemp("turned")
-    os.environ["MEDAI_TRUST"] = str(folder / "trusted.json")
     affine = np.eye(4)
     affine[:3, :3] = (np.eye(3)[axes] * signs) @ np.diag(spacing)
     affine[:3, 3] = 3, -20, 40

@@ -15,12 +15,6 @@ import medai
 SMALL: dict[str, object] = {"epochs": 24, "width": 16, "patch_size": [48, 48], "batch_size": 4, "learning_rate": 0.01}
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
-
-
 @pytest.fixture(scope="session")
 def bright_squares(tmp_path_factory) -> Path:
     """A folder of 24 noisy pictures with up to two bright squares each, and a mask of them."""

@@ -15,12 +15,6 @@ import medai
 SMALL: dict[str, object] = {"epochs": 4, "width": 4, "patch_size": [16, 16, 16], "learning_rate": 0.01, "batch_size": 2}
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
-
-
 @pytest.fixture(scope="session")
 def bright_balls(tmp_path_factory) -> Path:
     """Six noisy volumes of 20 voxels along an edge, each with a bright ball that is the label."""

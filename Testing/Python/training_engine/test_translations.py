@@ -43,9 +43,7 @@ def pairs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def a_translator(pairs, tmp_path_factory) -> tuple[Path, medai.Result]:
     root = tmp_path_factory.mktemp("translator") / "negative"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MEDAI_TRUST", str(root.parent / "trusted.json"))
-        result = medai.train(pairs, "translate", root, parameters=PAIRED, in_process=True, device="cpu")
+    result = medai.train(pairs, "translate", root, parameters=PAIRED, in_process=True, device="cpu")
     return root, result
 
 

@@ -14,11 +14,6 @@ CENTERS = np.array([[0, 0, 0], [12, 6, -4], [-10, 9, 7], [3, -13, 8], [-6, -8, -
 WIDTHS, HEIGHTS = np.array([11, 4, 5, 4, 4.0]), np.array([100, 90, -60, 120, 70.0])
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("MEDAI_TRUST", str(tmp_path / "trusted.json"))
-
-
 @pytest.fixture(scope="session")
 def seen_from() -> Callable[..., tuple[MetaTensor, MetaTensor]]:
     """The body, and a label map of one of its blobs, on a grid, after a rigid motion of the body."""
