@@ -19,6 +19,8 @@ SYNTHETIC = "This image is synthetic: it was made by a network, not measured in 
 """A note of every such `Volume`; whatever is made of it repeats it."""
 SYNTHETIC_KEY = "MedAI.Synthetic"
 """The attribute of nodes and the key of files that mark them; in NIfTI files the header's description does."""
+PIXELS_UNKNOWN = "A picture file does not tell how large its pixels are in the patient: do not trust mm and mL."
+"""A note of a `Volume` whose spacing is no more than the file format's."""
 
 _DAYS = {"d": 1.0, "day": 1.0, "w": 7.0, "week": 7.0, "month": 365.25 / 12, "y": 365.25, "yr": 365.25, "year": 365.25}
 
@@ -104,6 +106,11 @@ class Volume:
     def channels(self) -> int:
         """Number of components per voxel; 1 for a scalar image."""
         return int(self.array.shape[3]) if self.array.ndim == 4 else 1
+
+    @property
+    def in_colour(self) -> bool:
+        """Whether its components are red, green, blue and perhaps opacity."""
+        return self.channels in (3, 4) and self.array.dtype.kind == "u"
 
     @property
     def spacing(self) -> tuple[float, float, float]:

@@ -16,7 +16,7 @@ from medai.bundles.licence import licence_of
 from medai.bundles.operating_points import OperatingPoint, operating_points_of
 from medai.bundles.purpose import task_of, tasks_of
 from medai.result import Segment
-from medai.volume import Volume
+from medai.volume import PIXELS_UNKNOWN, Volume
 
 _MODALITIES = {
     "mri": "MR",
@@ -39,6 +39,7 @@ _MODALITIES = {
     "cr": "DX",
     "x-ray": "DX",
 }
+_FINDS_NOTHING = ("denoise", "encode", "translate", "synthesize", "forecast")
 _LONGEST_TEXT = 4000
 _MOST_ITEMS = 64
 _MOST_CHANNELS = 10_000
@@ -209,7 +210,8 @@ class Description:
             Plain sentences; empty when nothing is unusual.
         """
         found = [self.caution] if self.caution else []
-        found += [note for volume in volumes for note in volume.notes]
+        measures = self.task not in ("classify", *_FINDS_NOTHING)
+        found += [note for volume in volumes for note in volume.notes if measures or note != PIXELS_UNKNOWN]
         found += self._channel_warnings(volumes)
         for volume in volumes:
             found += self._modality_warnings(volume)
@@ -217,8 +219,8 @@ class Description:
         return tuple(dict.fromkeys(found))
 
     def _channel_warnings(self, volumes: Sequence[Volume]) -> list[str]:
-        given = sum(volume.channels for volume in volumes)
-        if not self.channels or given == self.channels:
+        given = sum(1 if volume.in_colour else volume.channels for volume in volumes)
+        if not self.channels or self.channels in (given, sum(volume.channels for volume in volumes)):
             return []
         names = f" ({', '.join(self.channel_names)})" if len(self.channel_names) == self.channels > 1 else ""
         needs = "1 image channel" if self.channels == 1 else f"{self.channels} image channels"
@@ -301,8 +303,8 @@ def describe(root: Path | str) -> Description:
         intended_use=_text(meta.get("intended_use")),
         modality=modality,
         inputs=inputs,
-        # The channels of a generator's image are no structures.
-        segments=segments_of(meta) if "segments" in own or task_of(meta) != "synthesize" else (),
+        # The channels of an image or a forecast are no structures.
+        segments=segments_of(meta) if "segments" in own or task_of(meta) not in _FINDS_NOTHING else (),
         classes=classes_of(meta),
         operating_points=operating_points_of(meta, classes_of(meta)),
         conditions=conditions_of(meta),

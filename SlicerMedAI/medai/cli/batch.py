@@ -85,7 +85,7 @@ class Batch:
                         provenance = str(result.provenance)
                         record |= {"output": [str(file) for file in files], **self._told(result)}
                         if not (self.as_json or self.quiet):
-                            self._print(task, files, result)
+                            self._print(task, files, result, listener)
                 except (KeyboardInterrupt, JobCancelled):
                     if self.as_json:
                         output().print(json.dumps({**record, "status": "cancelled"}))
@@ -124,7 +124,7 @@ class Batch:
         notes = list(result.provenance.notes)
         return {**self.record(result), "provenance": result.provenance.attributes(), "notes": notes}
 
-    def _print(self, task: Task, files: tuple[Path, ...], result: Result) -> None:
+    def _print(self, task: Task, files: tuple[Path, ...], result: Result, listener: Listener) -> None:
         console = output()
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         console.print(task.name + (f": {files[0]}{more}" if files else ""))
@@ -134,7 +134,8 @@ class Batch:
             for line in self.lines(frame):
                 console.print(f"  {line}")
         for note in result.provenance.notes:
-            console.print(f"  Note: {note}")
+            if not (console.is_terminal and listener.has_shown(note)):
+                console.print(f"  Note: {note}")
 
     def _summarize(self, tasks: list[Task], codes: list[ExitCode], provenance: str) -> None:
         failed = [task.name for task, code in zip(tasks, codes, strict=False) if code is not ExitCode.OK]

@@ -28,7 +28,7 @@ finds at both visits are compared in place of lesions.
 def command(
     inputs: Annotated[list[Path], typer.Argument(metavar="BEFORE AFTER", help="Two images, or one folder of visits.")],
     *,
-    target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the results go.")],
+    target: options.Folder,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,7 +62,7 @@ def command(
     ] = None,
     align: Annotated[bool, typer.Option("--align/--no-align", help="Bring the images together first.")] = True,
     device: options.Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the lesions.")] = False,
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:

@@ -17,13 +17,9 @@ from medai.cli.progress import Listener
 from medai.cli.train import rows, settings_of
 from medai.result import Result
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Model name or bundle folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")]
-
 
 def compress(
-    name: Name,
+    name: options.Name,
     *,
     method: Annotated[str, typer.Option(help="quantize, prune, distill or decompose.")],
     data: Annotated[
@@ -53,9 +49,9 @@ def compress(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Of the training that follows, such as epochs=40."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Make a smaller, faster model of a model, and compare both: size, time, memory, and how good it is."""
     with guarded(debug=debug):
@@ -83,14 +79,14 @@ def compress(
 
 
 def export(
-    name: Name,
+    name: options.Name,
     *,
     to: Annotated[str, typer.Option(help="torchscript, onnx or openvino.")],
-    target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the files go.")],
+    target: options.Folder,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")] = False,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Write a model's network for other programs, and check that it gives the same."""
     with guarded(debug=debug):

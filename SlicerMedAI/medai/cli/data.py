@@ -9,7 +9,14 @@ import typer
 
 from medai.errors import InputError
 
-Kind = Annotated[str, typer.Option("--kind", help="What DATA is, when it is not recognised.")]
+Kind = Annotated[
+    str,
+    typer.Option(
+        "--kind",
+        help="What DATA is, when it is not recognised: pairs, classes, boxes, msd, monai, csv, chestxray14, "
+        "longitudinal, medmnist or coco.",
+    ),
+]
 DataRoot = Annotated[
     Path | None, typer.Option("--data-root", metavar="FOLDER", help="What the paths in a data list start from.")
 ]

@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 from rich.table import Table as RichTable
 
+from medai.cli import options
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
 
 
 def command(
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for what the demo makes.")] = Path("demo"),
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show technical details of errors.")] = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
 ) -> None:
     """Find and segment both hippocampi in a real head MR; leave scene, segmentation, picture and table."""
     with guarded(debug=debug):

@@ -25,10 +25,7 @@ one fails, the others go on.
 def command(
     inputs: options.Inputs,
     *,
-    target: Annotated[
-        str,
-        typer.Option("--output", "-o", metavar="PATH", help="File (.nii.gz, .nii, .nrrd, .mha) or folder to write."),
-    ],
+    target: options.ImageFile,
     model: options.Model,
     strength: Annotated[
         float, typer.Option(min=0, max=1, help="How much of the noise to take away: 0 none, 1 all of it.")

@@ -9,20 +9,24 @@ from typing import Annotated, Any
 import typer
 
 from medai.cli import data as data_options
+from medai.cli import options
 from medai.cli.data import read_data
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
 from medai.cli.train import print_scores, rows
 
-_HELP = """Measure how good a model is on DATA, which is anything 'medai train' learns from. The output folder gets a
-table of the cases (cases.csv), a summary with 95 % intervals (summary.json) and a page to read (report.html)."""
+_HELP = """Measure how good a model is.
+
+DATA is anything that 'medai train' learns from. The output folder gets a table of the cases (cases.csv), a summary with
+95 % intervals (summary.json) and a page to read (report.html).
+"""
 
 
 def command(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model, or folder of a bundle.")],
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Cases with references, all of them together.")],
+    model: options.Name,
+    data: Annotated[list[Path], typer.Argument(metavar="DATA", help="Cases with references, all of them together.")],
     *,
-    target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the report goes.")],
+    target: options.Folder,
     split: Annotated[str, typer.Option(help="training, validation or test; all cases by default.")] = "",
     kind: data_options.Kind = "auto",
     data_root: data_options.DataRoot = None,
@@ -39,10 +43,10 @@ def command(
     utility_cases: Annotated[
         int, typer.Option(min=0, help="Cases of each; as many as the generator learned from by default.")
     ] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the scores.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and cautions only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")] = False,
+    device: options.Device = "auto",
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
 ) -> None:
     """Replaced by `_HELP`: exit codes are part of it."""
     with guarded(debug=debug):
@@ -62,4 +66,4 @@ def command(
             print_scores(result.table)
 
 
-command.__doc__ = f"{_HELP}\n\n{EXIT_CODES}"
+command.__doc__ = f"{_HELP}\n{EXIT_CODES}"

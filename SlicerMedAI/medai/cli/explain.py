@@ -25,10 +25,7 @@ others go on.
 def command(
     inputs: options.Inputs,
     *,
-    target: Annotated[
-        str,
-        typer.Option("--output", "-o", metavar="PATH", help="File (.nii.gz, .nii, .nrrd, .mha) or folder to write."),
-    ],
+    target: options.ImageFile,
     model: options.Model,
     method: Annotated[str, typer.Option(help="grad_cam, grad_cam_pp or occlusion.")] = "grad_cam",
     target_class: Annotated[

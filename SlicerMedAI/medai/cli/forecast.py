@@ -33,11 +33,9 @@ then), a plot of each subject (with matplotlib), how far the patient had moved b
 
 
 def command(
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="A table, a folder, or one image per visit.")
-    ],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="A table, a folder, or one image per visit.")],
     *,
-    target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the results go.")],
+    target: options.Folder,
     model: options.Model,
     at: Annotated[
         list[str] | None,

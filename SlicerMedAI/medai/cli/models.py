@@ -21,13 +21,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, inspect, check, import, compress and export models.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Model name or bundle folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")]
-
 
 @app.command("list")
-def list_models(as_json: AsJson = False, debug: Debug = False) -> None:
+def list_models(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
     """List the models that are installed."""
     with guarded(debug=debug):
         from medai.bundles import library
@@ -56,7 +52,7 @@ def list_models(as_json: AsJson = False, debug: Debug = False) -> None:
 
 
 @app.command()
-def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
+def show(name: options.Name, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
     """Show what a model is for, what it needs and gives, and under which terms."""
     with guarded(debug=debug):
         from medai.bundles.library import described, find
@@ -84,10 +80,10 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
 
 @app.command()
 def verify(
-    name: Name,
+    name: options.Name,
     network: Annotated[bool, typer.Option(help="Run the network once on an empty image.")] = True,
-    as_json: AsJson = False,
-    debug: Debug = False,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Check a model's files, hashes, configuration, weights and network."""
     with guarded(debug=debug):
@@ -113,7 +109,7 @@ def import_model(
         bool, typer.Option("--trust", help="Trust the code in its configuration. Only for people whom you trust.")
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a model of that name.")] = False,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Copy a model into your own collection after checking it."""
     with guarded(debug=debug):
@@ -128,13 +124,13 @@ def import_model(
 
 @app.command()
 def prepare(
-    name: Name,
+    name: options.Name,
     *,
     backend: options.Backend = AUTO,
     device: options.Device = "auto",
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Find out now which backend computes a model fastest on this computer, for all later jobs. Takes a minute."""
     with guarded(debug=debug):
@@ -157,7 +153,7 @@ def prepare(
 
 
 @app.command()
-def trust(name: Name, debug: Debug = False) -> None:
+def trust(name: options.Name, debug: options.Debug = False) -> None:
     """Trust a model that runs code of its own, exactly as its files are now."""
     with guarded(debug=debug):
         from medai.bundles.library import find
@@ -168,9 +164,9 @@ def trust(name: Name, debug: Debug = False) -> None:
 
 @app.command()
 def pin(
-    name: Name,
+    name: options.Name,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the list of hashes that it has.")] = False,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Write down the hashes of a model of your own (SHA256SUMS), so that later changes are noticed."""
     with guarded(debug=debug):
@@ -199,7 +195,8 @@ def _facts(model: Description) -> dict[str, str]:
         "About": model.text,
         "Intended use": model.intended_use,
         "Image": ", ".join(filter(None, (model.modality, *model.channel_names))),
-        "Segments": ", ".join(segment.name for segment in model.segments),
+        "Finds": ", ".join(segment.name for segment in model.segments),
+        "Makes": ", ".join(model.conditions),
         "Region": model.region_hint,
         "Caution": model.caution,
         "Authors": model.authors,
@@ -222,6 +219,7 @@ def _record(model: Description) -> dict[str, object]:
         "modality": model.modality,
         "channels": model.channels,
         "segments": [segment.name for segment in model.segments],
+        "conditions": list(model.conditions),
         "licence": model.licence,
         "citation": model.citation,
         "size_bytes": model.size_bytes,

@@ -19,6 +19,11 @@ class ImageFormat(str, Enum):
 
 
 Inputs = Annotated[list[Path], typer.Argument(metavar="INPUT", help="Image files or DICOM folders.")]
+ImageFile = Annotated[
+    str, typer.Option("--output", "-o", metavar="PATH", help="File (.nii.gz, .nii, .nrrd, .mha) or folder to write.")
+]
+Folder = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder that the results go into.")]
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="Model name or bundle folder.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Model name or bundle folder.")]
 Series = Annotated[str | None, typer.Option(help="Series of a DICOM folder: number in its list, description or UID.")]
 Region = Annotated[
@@ -42,7 +47,8 @@ Together = Annotated[
 ]
 FileFormat = Annotated[ImageFormat, typer.Option("--format", help="Of image files in an output folder.")]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one line of JSON per input: output, findings, provenance, error.")
+    bool,
+    typer.Option("--json", help="Print JSON for programs, a line per result: files, findings, provenance, error."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and cautions only.")]
 Overwrite = Annotated[

@@ -34,8 +34,13 @@ def _decided(row: Row) -> str:
 
 
 def _line(row: Row) -> str:
-    where = [f"{title.lower()} {row[title]}" for title in ("Region", "Slice") if row.get(title, "") != ""]
+    where = [_place(title, row[title]) for title in ("Region", "Slice") if row.get(title, "") != ""]
     own = ("Region", "Slice", "Decision")
     shown = (title for title in row if title not in own and not title.endswith("spread (SD)"))
     numbers = [f"{title} {row[title]:.2f}" for title in shown]
     return f"{', '.join(where)}: {', '.join(numbers)}  ({row['Decision']})"
+
+
+def _place(title: str, value: object) -> str:
+    """``slice 3``, ``region Left``; of what sums slices up, ``mean of all slices``."""
+    return f"{value} slices" if title == "Slice" and isinstance(value, str) else f"{title.lower()} {value}"

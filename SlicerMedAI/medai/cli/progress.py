@@ -60,6 +60,10 @@ class Listener:
         if not self._quiet:
             self._bar.console.print(text, soft_wrap=True)
 
+    def has_shown(self, note: str) -> bool:
+        """Whether a person has read a note on this terminal already, while the job ran."""
+        return self._console.is_terminal and note in self._notes
+
     def __call__(self, progress: Progress) -> None:
         """Show where the job stands."""
         if progress.note and progress.note not in self._notes and not (self._quiet and progress.aside):

@@ -13,20 +13,22 @@ from medai.cli.data import read_data
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
 
-_HELP = """Simulate series of visits: of every image with a label map in DATA, one series in which the labelled
-structure shrinks, smoothly and at a rate drawn at random (slow, as in healthy ageing, or fast), while the patient lies
-otherwise at every visit and contrast and noise change. The folder gets the images and visits.csv, from which
-'medai train --task forecast' learns. All of it says that it is simulated; it tells nothing about patients.
+_HELP = """Simulate series of visits, to train and to test forecasts with.
+
+Of every image with a label map in DATA comes one series in which the labelled structure shrinks, smoothly and at a rate
+drawn at random (slow, as in healthy ageing, or fast), while the patient lies otherwise at every visit and contrast and
+noise change. The folder gets the images and visits.csv, from which 'medai train --task forecast' learns. All of it says
+that it is simulated; it tells nothing about patients.
 """
 
 
 def command(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Images with label maps.")],
+    data: Annotated[list[Path], typer.Argument(metavar="DATA", help="Images with label maps.")],
     *,
     target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder for the series.")],
     measurement: Annotated[str, typer.Option(help="Title of the column of volumes.")] = "Volume (mL)",
     visits: Annotated[tuple[int, int], typer.Option(help="Fewest and most of a subject.")] = (2, 6),
-    seed: Annotated[int, typer.Option(help="The same seed gives the same series.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same series.")] = 0,
     kind: data_options.Kind = "auto",
     quiet: options.Quiet = False,
     debug: options.Debug = False,

@@ -34,9 +34,9 @@ class SyntheticFormat(str, Enum):
 
 
 def command(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model name or bundle folder.")],
+    model: options.Name,
     *,
-    target: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write to.")],
+    target: options.Folder,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many images.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Another seed makes other images.")] = 0,
     first: Annotated[int, typer.Option(min=0, help="Number of the first image.")] = 0,
@@ -49,7 +49,7 @@ def command(
     ] = None,
     device: options.Device = "auto",
     file_format: Annotated[SyntheticFormat, typer.Option("--format", help="Of the files.")] = SyntheticFormat.NII_GZ,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per image.")] = False,
+    as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     overwrite: options.Overwrite = True,
     debug: options.Debug = False,

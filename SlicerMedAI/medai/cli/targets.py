@@ -80,11 +80,12 @@ def _name(path: Path) -> str:
 
 
 def _distinct(paths: Sequence[Path]) -> list[str]:
-    """Names of inputs; those that occur twice get their folder's name before them, and if need be a number."""
+    """Names of inputs; those that occur twice get their ending or their folder's name too, and if need be a number."""
     names = [_name(path) for path in paths]
     twice = {name for name, count in Counter(names).items() if count > 1}
+    endings_tell = len({path.name for path in paths}) == len(paths)
     names = [
-        f"{path.resolve().parent.name}_{name}" if name in twice else name
+        (path.name if endings_tell else f"{path.resolve().parent.name}_{name}") if name in twice else name
         for path, name in zip(paths, names, strict=True)
     ]
     taken: set[str] = set()

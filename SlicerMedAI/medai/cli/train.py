@@ -9,21 +9,25 @@ from typing import Annotated, Any
 import typer
 
 from medai.cli import data as data_options
+from medai.cli import options
 from medai.cli.data import read_data
 from medai.cli.outcome import EXIT_CODES, errors, guarded, output
 from medai.cli.progress import Listener
 from medai.errors import InputError
 from medai.result import Table
 
-_HELP = """Train a model: DATA is a folder of images with label maps or sorted into classes, a dataset.json, a MONAI
-data list, a CSV table (for forecasts with a row per visit), or a MedMNIST .npz file. The result is a MONAI bundle that
-medai and 'python -m monai.bundle run' use.
+_HELP = """Train a model of your own.
 
-A training that was stopped or killed goes on when the same command is given again."""
+DATA is a folder of images with label maps or sorted into classes, a dataset.json, a MONAI data list, a CSV table (for
+forecasts with a row per visit), boxes in a COCO file, or a MedMNIST .npz file. The result is a MONAI bundle that medai
+and 'python -m monai.bundle run' use.
+
+A training that was stopped or killed goes on when the same command is given again.
+"""
 
 
 def command(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="What to learn from, all of it together.")],
+    data: Annotated[list[Path], typer.Argument(metavar="DATA", help="What to learn from, all of it together.")],
     *,
     task: Annotated[
         str,
@@ -72,9 +76,9 @@ def command(
     data_licence: Annotated[
         Path | None, typer.Option("--data-license", metavar="FILE", help="Text on the terms of the data.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON with the scores.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and cautions only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print technical details of errors.")] = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
 ) -> None:
     """Replaced by `_HELP`: exit codes are part of it."""
     with guarded(debug=debug):
@@ -113,7 +117,7 @@ def command(
                     print_scores(table)
 
 
-command.__doc__ = f"{_HELP}\n\n{EXIT_CODES}"
+command.__doc__ = f"{_HELP}\n{EXIT_CODES}"
 
 
 def rows(table: Table) -> list[dict[str, object]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from medai.cli import options
@@ -25,10 +23,7 @@ one model stays loaded for all of them; when one fails, the others go on.
 def command(
     inputs: options.Inputs,
     *,
-    target: Annotated[
-        str,
-        typer.Option("--output", "-o", metavar="PATH", help="File (.nii.gz, .nii, .nrrd, .mha) or folder to write."),
-    ],
+    target: options.ImageFile,
     model: options.Model,
     series: options.Series = None,
     region: options.Region = None,

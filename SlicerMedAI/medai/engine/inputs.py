@@ -83,7 +83,7 @@ def _match_channels(volumes: Sequence[Volume], channels: int, tell: Tell) -> tup
 
 
 def _grey(volume: Volume, tell: Tell) -> Volume:
-    if volume.channels not in (3, 4) or volume.array.dtype.kind != "u":
+    if not volume.in_colour:
         raise InputError(
             f"'{volume.name}' has {volume.channels} values per voxel, but this model takes one.",
             "It is neither a greyscale nor a colour image.",
@@ -108,7 +108,8 @@ def _finite(volume: Volume, tell: Tell) -> Volume:
             "Load the image again, or choose another one.",
         )
     low = volume.array[good].min()
-    tell(f"{bad} voxels of '{volume.name}' are infinite or not a number; its lowest value, {low:g}, was used there.")
+    found = f"1 voxel of '{volume.name}' is" if bad == 1 else f"{bad} voxels of '{volume.name}' are"
+    tell(f"{found} infinite or not a number; its lowest value, {low:g}, was used there.")
     return replace(volume, array=np.where(good, volume.array, low))
 
 

@@ -14,7 +14,7 @@ from medai.errors import GeometryError, InputError, ReadError
 from medai.files import formats
 from medai.files.claims import check_claim, check_memory
 from medai.files.detached import check_detached
-from medai.volume import SYNTHETIC, SYNTHETIC_KEY, Affine, Series, Volume
+from medai.volume import PIXELS_UNKNOWN, SYNTHETIC, SYNTHETIC_KEY, Affine, Series, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -46,7 +46,8 @@ def read_with_itk(path: Path) -> Volume | Series:
         raise _explained(path, str(error)) from error
     array = sitk.GetArrayFromImage(image)
     keys = {key.replace("_", ".") for key in image.GetMetaDataKeys()}  # MetaImage has no dots in its keys
-    notes = (SYNTHETIC,) if SYNTHETIC_KEY in keys else ()
+    told = {SYNTHETIC: SYNTHETIC_KEY in keys, PIXELS_UNKNOWN: formats.suffix(path) in formats.PICTURE}
+    notes = tuple(note for note, holds in told.items() if holds)
     components = image.GetNumberOfComponentsPerPixel()
     dimension = image.GetDimension()
     affine = _affine(image, dimension)

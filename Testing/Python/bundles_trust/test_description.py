@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from medai.bundles.description import describe
 from medai.bundles.labels import color
 from medai.errors import BundleFormatError
 from medai.result import Code
-from medai.volume import Volume
+from medai.volume import PIXELS_UNKNOWN, Volume
 
 
 def _volume(shape=(32, 32, 32), spacing=1.0, modality="", channels=1, name="head"):
@@ -171,6 +172,27 @@ def test_an_unusual_image_is_warned_of_in_plain_words(a_careful_description, vol
     warnings = a_careful_description.warnings([volume])
     assert len(warnings) == 1
     assert said in warnings[0]
+
+
+def test_colours_are_no_channels_too_many(a_careful_description):
+    volume = _volume(modality="MR", channels=3)
+    assert a_careful_description.warnings([replace(volume, array=volume.array.astype("u1"))]) == ()
+
+
+@pytest.mark.parametrize(
+    ("task", "told"), [("segment", True), ("detect", True), ("classify", False), ("denoise", False)]
+)
+def test_pixels_of_unknown_size_are_told_of_where_something_is_measured(make_bundle, task, told):
+    description = describe(make_bundle(metadata={"medai": {"task": task}}))
+    assert (PIXELS_UNKNOWN in description.warnings([replace(_volume(), notes=(PIXELS_UNKNOWN,))])) == told
+
+
+@pytest.mark.parametrize(("task", "count"), [("segment", 1), ("denoise", 0), ("forecast", 0)])
+def test_channels_of_an_image_or_a_forecast_are_no_structures(make_bundle, some_metadata, task, count):
+    some_metadata["network_data_format"]["outputs"]["pred"].update(num_channels=1, channel_def={"0": "image"})
+    own = {name: value for name, value in some_metadata.get("medai", {}).items() if name != "segments"}
+    some_metadata["medai"] = {**own, "task": task}
+    assert len(describe(make_bundle(metadata=some_metadata)).segments) == count
 
 
 def test_a_single_slice_is_not_said_to_be_too_thin(a_careful_description):

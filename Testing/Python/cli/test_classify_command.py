@@ -88,6 +88,7 @@ def test_every_slice_of_a_stack_has_a_line(medai, finders, a_scan, tmp_path):
         f"slice 4: normal {float(rows[4]['normal']):.2f}, lesion {float(rows[4]['lesion']):.2f}  (lesion)"
         in done.stdout
     )
+    assert "\n  mean of all slices: normal" in done.stdout
     one = medai("classify", a_scan(), "-m", finders["flat"], "-o", tmp_path / "one.csv", "--slice", 4)
     assert one.exit_code == 0, one.output
     assert rows_of(tmp_path / "one.csv")[1]["Probability"] == rows[4]["lesion"]
@@ -138,6 +139,13 @@ def test_a_wrong_choice_is_told(medai, finders, a_scan, monkeypatch, case):
     done = medai(command, scan, "-m", finders["lesion"], *wrong)
     assert done.exit_code == code
     assert message in done.stderr
+
+
+def test_a_model_for_classification_does_not_segment(medai, finders, a_scan, tmp_path):
+    done = medai("segment", a_scan(), "-m", finders["flat"], "-o", tmp_path / "out.nrrd")
+    assert done.exit_code == 4
+    assert "not for segmentation" in done.stderr
+    assert "It is for classification." in done.stderr
 
 
 def test_a_model_for_segmentation_is_told(medai, a_scan, tmp_path):

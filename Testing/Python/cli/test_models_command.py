@@ -26,6 +26,21 @@ def test_showing_a_model_tells_what_it_is_for(medai):
     assert "A. Test" in done.stdout
 
 
+def test_every_command_is_summed_up_in_a_line(medai):
+    from medai.cli import app
+
+    for registered in app.registered_commands:
+        first = registered.callback.__doc__.split("\n\n")[0]
+        assert "\n" not in first.strip(), registered.name
+
+
+def test_all_kinds_of_data_are_named(medai):
+    from medai.training.data import KINDS
+
+    told = medai("train", "-h").stdout
+    assert all(kind in told for kind in KINDS)
+
+
 def test_an_unknown_model_has_its_own_exit_code(medai):
     done = medai("models", "show", "tinny")
     assert done.exit_code == 4

@@ -50,6 +50,17 @@ def test_a_note_is_said_once(a_listener):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_need_not_be_told_again_what_it_has_shown(a_listener, terminal):
+    listener, _ = a_listener(terminal=terminal)
+    with listener:
+        listener.begin("brain")
+        listener(Progress("Segmenting", note="Running on the CPU"))
+        assert listener.has_shown("Running on the CPU") == terminal
+        listener.begin("another")
+        assert not listener.has_shown("Running on the CPU")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
 def test_quiet_says_nothing_but_what_needs_caution(a_listener, terminal):
     listener, text = a_listener(terminal=terminal, quiet=True)
     with listener:

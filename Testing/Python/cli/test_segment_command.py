@@ -32,6 +32,12 @@ def test_several_images_go_into_a_folder_under_their_names(medai, an_image, tmp_
     assert names == ["one_scan.seg.nrrd", "other.seg.nrrd", "two_scan.seg.nrrd"]
 
 
+def test_images_that_differ_in_their_endings_alone_are_told_apart_by_these(medai, an_image, tmp_path):
+    done = medai("segment", an_image("scan.nii.gz"), an_image("scan.nii"), "-m", "tiny", "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"scan.nii.gz.seg.nrrd", "scan.nii.seg.nrrd"}
+
+
 @pytest.mark.parametrize("ending", ["nii.gz", "nii", "nrrd", "mha"])
 def test_a_folder_takes_the_format_that_was_asked_for(medai, an_image, tmp_path, ending):
     done = medai("segment", an_image(), "-m", "tiny", "-o", f"{tmp_path / 'out'}/", "--format", ending)

@@ -39,6 +39,14 @@ def test_a_few_bad_voxels_take_the_lowest_value_and_it_is_said():
     assert np.isnan(array[0, 0, 0]), "the caller's image must stay as it is"
 
 
+def test_one_bad_voxel_is_one():
+    notes = []
+    array = _image(dtype="f4").array.copy()
+    array[0, 0, 0] = np.nan
+    fit_inputs((Volume(array, OBLIQUE, "scan"),), 1, notes.append)
+    assert notes[0].startswith("1 voxel of 'scan' is infinite or not a number")
+
+
 def test_an_image_without_any_valid_voxel_is_refused():
     with pytest.raises(InputError, match="no valid voxel"):
         fit_inputs((Volume(np.full((2, 3, 4), np.nan), OBLIQUE),), 1, print)

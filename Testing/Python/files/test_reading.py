@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from medai.errors import InputError
 from medai.files import read
-from medai.volume import Series, Volume, apply_affine
+from medai.volume import PIXELS_UNKNOWN, Series, Volume, apply_affine
 
 
 def test_a_nifti_file_keeps_voxels_dtype_and_affine(a_nifti_file, some_voxels, an_oblique_affine):
@@ -179,6 +179,12 @@ def test_a_picture_is_one_slice(tmp_path, name):
 def test_a_jpeg_photograph_has_three_components(tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray(np.full((8, 8, 3), 99, np.uint8), isVector=True), str(tmp_path / "a.jpg"))
     assert read(tmp_path / "a.jpg").array.shape == (1, 8, 8, 3)
+
+
+def test_only_pictures_are_said_to_have_pixels_of_unknown_size(tmp_path):
+    for name in ("a.png", "a.nrrd"):
+        sitk.WriteImage(sitk.GetImageFromArray(np.eye(8, dtype=np.uint8)), str(tmp_path / name))
+    assert [PIXELS_UNKNOWN in read(tmp_path / name).notes for name in ("a.png", "a.nrrd")] == [True, False]
 
 
 def test_a_series_cannot_be_chosen_in_a_file(a_nifti_file):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from medai.bundles.description import Description, describe
+from medai.bundles.description import Description
 from medai.engine.region_template import RegionTemplate, read_template
 from medai.engine.regions import prefixes
-from medai.errors import BundleError, InputError
-from medai.tasks.choice import trained_mirrors
+from medai.errors import InputError
+from medai.tasks.choice import trained_mirrors, usable
 from medai.tasks.segment.parameters import SegmentParameters
 
 
@@ -56,11 +56,7 @@ def check_choice(bundle: Path, parameters: SegmentParameters) -> tuple[Choice, .
 
 
 def _one(bundle: Path, parameters: SegmentParameters) -> Choice:
-    description = describe(bundle)
-    if description.problem:
-        raise BundleError(
-            f"The model '{description.title}' cannot be used.", description.problem, "Choose another model."
-        )
+    description = usable(bundle, "segment")
     template = read_template(bundle) if parameters.finds_region else None
     _check_names(parameters, description, template)
     return Choice(description, template, trained_mirrors(description) if parameters.tta else ())
