@@ -70,6 +70,9 @@ class Labelmap:
     segments: tuple[Segment, ...]
     name: str = "segmentation"
 
+    def __repr__(self) -> str:
+        return f"<Labelmap '{self.name}': {', '.join(segment.name for segment in self.segments) or 'no structures'}>"
+
     @property
     def layers(self) -> NDArray[np.unsignedinteger]:
         """Always (L, K, J, I)."""
@@ -273,6 +276,12 @@ class Result:
     items: tuple[Item, ...]
     provenance: Provenance
     frames: tuple[Result, ...] = ()
+
+    def __repr__(self) -> str:
+        """One line, as a console and a notebook show it."""
+        made = [f"{type(item).__name__} '{item.name}'" for item in self.items]
+        made += [f"{len(self.frames)} frames"] if self.frames else []
+        return f"<Result of {self.provenance.task} by {self.provenance.bundle or 'no model'}: {', '.join(made)}>"
 
     @property
     def labelmap(self) -> Labelmap:

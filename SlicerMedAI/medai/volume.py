@@ -66,6 +66,8 @@ class Volume:
     date: Date | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.array, np.ndarray):  # nested lists, a tensor
+            object.__setattr__(self, "array", np.asarray(self.array))
         if self.array.ndim not in (3, 4) or self.array.size == 0:
             raise InputError(
                 f"The image '{self.name}' holds no voxels that can be used.",

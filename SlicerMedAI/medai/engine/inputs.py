@@ -77,7 +77,9 @@ def _match_channels(volumes: Sequence[Volume], channels: int, tell: Tell) -> tup
         raise InputError(
             f"This model needs {channels} image{'s' if channels > 1 else ''} at once, but got {given}.",
             f"Given: {names}.",
-            "Choose the images that the model's description names, in its order.",
+            "Choose the images that the model's description names, in its order."
+            if channels > 1
+            else "Give it one image after the other; images that are given at once are taken for one patient's.",
         )
     return tuple(volumes)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.errors import BundleFormatError, InputError
-from medai.files.detached import check_detached
+from medai.files.headers import check_header
 from medai.volume import Volume
 
 _MOST_VOXELS = 256**3  # of one image; a template is coarse
@@ -75,7 +75,7 @@ def read_template(root: Path) -> RegionTemplate:
         entry = metadata["medai"]["region"]
         path = (root / entry["template"]).resolve()
         path.relative_to(root.resolve())  # a template outside the bundle is not the bundle's
-        check_detached(path)
+        check_header(path)
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
         reader.ReadImageInformation()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medai.errors import GeometryError, InputError, ReadError
 from medai.files import formats
 from medai.files.claims import check_claim, check_memory
-from medai.files.detached import check_detached
+from medai.files.headers import check_header
 from medai.volume import PIXELS_UNKNOWN, SYNTHETIC, SYNTHETIC_KEY, Affine, Series, Volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -33,8 +33,7 @@ def read_with_itk(path: Path) -> Volume | Series:
     """
     import SimpleITK as sitk
 
-    if formats.suffix(path) not in formats.PICTURE:
-        check_detached(path)
+    check_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

@@ -167,7 +167,8 @@ def _voxels(image: Any) -> NDArray[np.generic]:
     slope, intercept = image.dataobj.slope, image.dataobj.inter
     array = np.asanyarray(image.dataobj)
     if (slope, intercept) != (1, 0):
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite, of which the person is told
+            array = array.astype(np.float32)
     elif array.dtype.names:  # RGB and RGBA are stored as records of bytes
         spatial = (*array.shape[:3], *([1] * (3 - array.ndim)))
         array = np.stack([array[component].reshape(spatial) for component in array.dtype.names], axis=-1)

@@ -59,6 +59,12 @@ def read(path: str | os.PathLike[str], series: str | int | None = None) -> Volum
 
 
 def _read_file(path: Path, series: str | int | None) -> Volume | Series:
+    if path.exists() and not path.is_file():
+        raise ReadError(
+            f"'{path.name}' is no ordinary file.",
+            "It is a device, or a channel between programs, which may never end.",
+            "Save the image to a file first.",
+        )
     with path.open("rb") as file:  # raises what is wrong with the file before any format library guesses
         start = file.read(132)
     if not start:

@@ -47,6 +47,66 @@ def test_voxels_from_another_folder_are_not_read(a_header, tmp_path, name, targe
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "target"),
+    [
+        ("a.nhdr", "".join(f"key{n}:={'y' * 900}\n" for n in range(80)), "data file: {}"),  # past the first 64 KB
+        ("a.nhdr", "# a\x0b\x0bb\n", "data file: {}"),  # Python would see an empty line, the end of the header
+        ("a.nhdr", "key:=a\x85\x85b\n", "data file: {}"),
+        ("a.nrrd", "key:=a\r\r\n", "data file: {}"),
+        ("a.mhd", "".join(f"Key{n} = {'y' * 900}\n" for n in range(80)), "ElementDataFile = {}"),
+        ("a.mhd", "", "ElementDataFile : {}"),  # MetaIO takes either sign
+        ("a.mhd", "elementdatafile = LOCAL\n", "ElementDataFile = {}"),
+        ("a.mhd", "Comment ElementDataFile = LOCAL\n", "ElementDataFile = {}"),
+        ("a.mhd", "", "ElementDataFile = LIST 2\n\n{}"),
+    ],
+)
+def test_no_way_of_writing_a_header_hides_where_its_voxels_are(a_header, tmp_path, name, before, target):
+    path = a_header(name, "{}")
+    lines = path.read_text().rsplit("\n", 2)
+    text = f"{lines[0]}\n{before}{target.format(tmp_path / 'secret.bin')}\n"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="another place"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("a.nhdr", "type: uint8", f"type: {'A' * 2000}"),
+        ("a.nhdr", "sizes: 4 4 4", f"sizes: {'4 ' * 20000}"),
+        ("a.nhdr", "encoding: raw", "encoding: raw\n" + "".join(f"k{n}:=v\n" for n in range(20_001))),
+        ("a.mhd", "NDims = 3", "NDims = -1"),
+        ("a.mhd", "NDims = 3", "NDims = 2147483647"),
+        ("a.mhd", "NDims = 3", "NDims =\n2147483647"),
+        ("a.mhd", "= voxels.raw", "= %s%n%s%n.raw 1 3 1"),
+        ("a.mhd", "= voxels.raw", "=\nvoxels.raw"),
+        ("a.mhd", "ElementDataFile", "Comment"),
+    ],
+)
+def test_a_header_that_would_overrun_its_parser_is_not_given_to_it(a_header, name, old, new):
+    path = a_header(name, "voxels.raw")
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ReadError, match="Its header is incomplete, or not as any program writes it"):
+        read(path)
+
+
+def test_long_texts_in_a_header_are_no_harm(a_header):
+    path = a_header("a.nhdr", "voxels.raw")
+    path.write_text(path.read_text().replace("encoding: raw", f"encoding: raw\nMedAI.Notes:={'note ' * 5000}"))
+    assert read(path).array.ravel().tolist() == list(range(64))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+@pytest.mark.timeout(60)
+def test_a_pipe_in_the_place_of_an_image_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.nii")
+    with pytest.raises(ReadError, match="no ordinary file"):
+        read(tmp_path / "a.nii")
+
+
 @pytest.mark.parametrize("name", ["a.nhdr", "a.mhd"])
 def test_voxels_beside_their_header_are_read(a_header, name):
     assert read(a_header(name, "voxels.raw")).array.ravel().tolist() == list(range(64))
