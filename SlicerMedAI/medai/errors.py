@@ -25,7 +25,7 @@ class MedAIError(Exception):
     """
 
     def __init__(self, what: str, why: str = "", remedy: str = "", *, details: str = "") -> None:
-        what, why, remedy = _printable(what), _printable(why), _printable(remedy)
+        what, why, remedy = printable(what), printable(why), printable(remedy)
         super().__init__(what, why, remedy)
         self.what = what
         self.why = why
@@ -40,9 +40,11 @@ class MedAIError(Exception):
         return _rebuild, (type(self), self.what, self.why, self.remedy, self.details)
 
 
-def _printable(text: str) -> str:
-    # Names of files, models and series are quoted in these sentences; control characters in them would be obeyed by a
-    # terminal, and those that turn the direction of writing make one name look like another.
+def printable(text: str) -> str:
+    """Text without control characters, which a terminal obeys, and those that turn the direction of writing.
+
+    Names of files, models and series are quoted to people; such characters make one name look like another, or worse.
+    """
     if text.isprintable():
         return text
     return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))

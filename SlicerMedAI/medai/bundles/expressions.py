@@ -264,6 +264,11 @@ class _Checker(ast.NodeVisitor):
                 self.found += check_argument(key.value, value, self.where)
         self.generic_visit(node)
 
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        if _grows(node) and (any(map(_grows, ast.walk(node.right))) or _large(node.right) or _grows(node.left)):
+            self.refuse("computes a number that may never be done")  # 10 ** 10 ** 8
+        self.generic_visit(node)
+
     def visit_Constant(self, node: ast.Constant) -> None:
         if self.live and isinstance(node.value, str):
             self.found += check_path(node.value, self.where)
@@ -347,6 +352,16 @@ def _has_plain_keys(node: ast.expr) -> bool:
 
 def _two_plain(call: ast.Call) -> bool:
     return len(call.args) in (2, 3) and not call.keywords and not any(isinstance(a, ast.Starred) for a in call.args)
+
+
+def _grows(node: ast.AST) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Pow, ast.LShift))
+
+
+def _large(exponent: ast.expr) -> bool:
+    """Whether more than a handful is written out, or computed, as an exponent."""
+    numbers = [node.value for node in ast.walk(exponent) if isinstance(node, ast.Constant)]
+    return any(isinstance(number, (int, float)) and abs(number) > 64 for number in numbers) or len(numbers) > 2
 
 
 def _reaches(template: str) -> bool:

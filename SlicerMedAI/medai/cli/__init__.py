@@ -5,6 +5,8 @@ Nothing here imports torch: it is the worker process that does.
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -71,6 +73,9 @@ def _options(
 
 def main() -> None:
     """Entry point of the command ``medai``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a log on Windows has no letters for every patient's name
     app()
 
 

@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from medai.errors import BundleError, InputError, JobCancelled, MedAIError, WriteError
+from medai.errors import BundleError, InputError, JobCancelled, MedAIError, WriteError, printable
 
 
 class ExitCode(IntEnum):
@@ -59,6 +61,13 @@ def explained(error: BaseException) -> MedAIError:
     """Any error as one that a person can read; what nobody foresaw says so."""
     if isinstance(error, MedAIError):
         return error
+    if isinstance(error, OSError) and error.filename:
+        return MedAIError(
+            f"'{Path(os.fsdecode(error.filename)).name}' cannot be used.",
+            f"The computer reports: {error.strerror}.",
+            "Check the name, the disk, and that you may read and write there.",
+            details="".join(traceback.format_exception(error)),
+        )
     return MedAIError(
         "Something unexpected went wrong.",
         f"{type(error).__name__}: {error}",
@@ -125,11 +134,18 @@ def hushed() -> Iterator[None]:
         logging.disable(before)
 
 
+class _Plain(Console):
+    """A terminal that obeys nothing that stands in the names of files and patients."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+
+
 def errors() -> Console:
     """Standard error, for messages and progress."""
-    return Console(stderr=True, highlight=False, markup=False)
+    return _Plain(stderr=True, highlight=False, markup=False)
 
 
 def output() -> Console:
     """Standard output, for results."""
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    return _Plain(highlight=False, markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from medai.errors import printable
 from medai.progress import Progress
 
 _LINE_EVERY_S = 5.0
@@ -51,7 +52,7 @@ class Listener:
 
     def begin(self, name: str, stage: str = "Reading") -> None:
         """Another input's turn, and what is done first."""
-        self._name, self._line = name, ("", 0.0)
+        self._name, self._line = printable(name), ("", 0.0)
         self._notes.clear()
         self(Progress(stage))
 

@@ -42,6 +42,7 @@ def read(path: str | os.PathLike[str], series: str | int | None = None) -> Volum
         When DICOM pixels are compressed in a way that no installed package decodes.
     """
     source = Path(path)
+    _check_name(source)
     try:
         if source.is_dir():
             return _read_dicom(source, series)
@@ -56,6 +57,18 @@ def read(path: str | os.PathLike[str], series: str | int | None = None) -> Volum
         ) from error
     except OSError as error:
         raise _from_os(source, error) from error
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a name that is no text: the native readers would end the whole process."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ReadError(
+            f"'{path.name}' cannot be opened.",
+            "Its name, or that of its folder, is not written in this computer's letters.",
+            "Rename it; it may have come out of an archive of another computer.",
+        ) from error
 
 
 def _read_file(path: Path, series: str | int | None) -> Volume | Series:

@@ -76,6 +76,26 @@ def test_a_builtin_that_is_not_harmless_is_found_in_every_form(name, form):
 
 
 @pytest.mark.parametrize(
+    ("text", "endless"),
+    [
+        ("10 ** 10 ** 8", True),
+        ("10 ** (10 ** 8)", True),
+        ("((10 ** 64) ** 64) ** 64", True),
+        ("1 << 10**9", True),
+        ("9 ** (9 * 9 * 9)", True),
+        ("2 ** 200", True),
+        ("2 ** 4", False),
+        ("[8 * 2**n for n in range(5)]", False),
+        ("@x ** 0.5 + 2 ** @levels", False),
+        ("2 ** (3 - 1) * 2 ** 3", False),
+    ],
+)
+def test_numbers_that_may_never_be_done_are_found(text, endless):
+    found = expressions.check("$" + text, "x", {}, live=True)
+    assert bool(found) == endless
+
+
+@pytest.mark.parametrize(
     "name", ["__class__", "__globals__", "_modules", "__dict__", "ctypes", "tofile", "gi_frame", "f_globals"]
 )
 def test_attributes_that_lead_out_are_found_on_anything(name):

@@ -258,3 +258,24 @@ def test_a_full_disk_is_told_and_what_was_there_stays(surroundings, an_image, tm
     assert "Free some space or choose another folder" in done.stderr
     assert target.read_text() == "from yesterday"
     assert not list(tmp_path.glob(".medai-*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names have other limits there")
+@pytest.mark.parametrize("which", ["input", "output"])
+def test_a_name_that_is_too_long_is_said_to_be(medai, an_image, tmp_path, which):
+    long = tmp_path / f"{'x' * 300}.nii.gz"
+    image, target = (long, tmp_path / "a.nii.gz") if which == "input" else (an_image(), long)
+    done = medai("segment", image, "-m", "tiny", "-o", target)
+    assert done.exit_code != 0
+    assert "too long" in done.stderr
+    assert "unexpected" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_a_terminal_does_not_obey_the_name_of_a_file(medai, an_image, tmp_path):
+    image = an_image("\x1b]0;owned\x07\x1b[31m.nii.gz")
+    done = medai("segment", image, "-m", "tiny", "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "owned" in done.stdout
+    assert "owned" in done.stderr
+    assert "\x1b" not in done.output

@@ -40,6 +40,15 @@ def test_a_command_in_its_own_process_writes_and_ends_with_zero(start_medai, an_
     assert "Traceback" not in err
 
 
+def test_letters_that_a_log_has_not_are_left_out(start_medai, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    _, err = start_medai("segment", tmp_path / "Übung.nii", "-m", "tiny", "-o", tmp_path / "out/").communicate(
+        timeout=180
+    )
+    assert "?bung.nii' was not found" in err
+    assert "unexpected" not in err
+
+
 def test_a_missing_input_ends_with_three(start_medai, tmp_path):
     process = start_medai("segment", tmp_path / "no.nii", "-m", "tiny", "-o", tmp_path / "out.seg.nrrd")
     _, err = process.communicate(timeout=180)

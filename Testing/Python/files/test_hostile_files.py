@@ -99,6 +99,12 @@ def test_long_texts_in_a_header_are_no_harm(a_header):
     assert read(path).array.ravel().tolist() == list(range(64))
 
 
+@pytest.mark.parametrize("ending", ["nii", "nrrd", "png", "dcm"])
+def test_a_name_that_is_no_text_is_refused(tmp_path, ending):
+    with pytest.raises(ReadError, match="Rename it"):
+        read(tmp_path / f"B\udcfc.{ending}")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 @pytest.mark.timeout(60)
 def test_a_pipe_in_the_place_of_an_image_is_not_waited_for(tmp_path):
