@@ -13,7 +13,7 @@ from medai.cli import options
 from medai.cli.batch import Batch
 from medai.cli.outcome import EXIT_CODES, guarded, output
 from medai.cli.regions import parse_regions
-from medai.cli.targets import Task, make_folder, plan
+from medai.cli.targets import Task, plan
 from medai.files import formats
 from medai.files.folders import make_folder
 from medai.result import Result
