@@ -131,7 +131,7 @@ class TrainingParameters:
         Of ``"low_resolution"``: smallest share of the image's own resolution that is left.
     noise : float
         Of a denoiser or autoencoder: strongest noise in its training, as a share of the image's range (from 0 to its
-        99.5 percentile, or the whole `window`); every share below it is as likely.
+        99.5 percentile, or the whole `window`). Down to a thirtieth of it, every doubling is as likely.
     threshold : float
         Of a detector: score from which on its boxes are shown. 0 takes where F1 is highest on the validation cases.
     noise_model : str

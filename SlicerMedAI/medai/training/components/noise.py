@@ -10,13 +10,13 @@ reconstruction. Rician and Gaussian noise are MONAI's own.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform, RandomizableTransform
+from monai.transforms import MapTransform, Randomizable, RandomizableTransform, Transform
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -130,7 +130,7 @@ class QuantumNoiseMapd(MapTransform):  # type: ignore[misc]
 
 
 class RandLowDoseCTd(RandomizableTransform, MapTransform):  # type: ignore[misc]
-    """Adds the noise of a low dose, of random strength and with a random kernel.
+    """Adds the noise of a low dose, with a random kernel.
 
     Parameters
     ----------
@@ -140,14 +140,12 @@ class RandLowDoseCTd(RandomizableTransform, MapTransform):  # type: ignore[misc]
         Standard deviation in the middle of the tissue, in the image's own scale.
     name : str
         Key of the `QuantumNoiseMapd`; it is taken out of the case.
-    sample_std : bool
-        Whether every smaller standard deviation is as likely.
     """
 
-    def __init__(self, keys: KeysCollection, std: float, name: str = "spread", *, sample_std: bool = True) -> None:
+    def __init__(self, keys: KeysCollection, std: float, name: str = "spread") -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, 1.0)
-        self.std, self.name, self.sample_std = std, name, sample_std
+        self.std, self.name = std, name
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The case with noise on its image, and without the map."""
@@ -155,8 +153,29 @@ class RandLowDoseCTd(RandomizableTransform, MapTransform):  # type: ignore[misc]
         spread = torch.as_tensor(np.asarray(done.pop(self.name)))
         for key in self.key_iterator(done):
             image = done[key]
-            std = self.R.uniform(0, self.std) if self.sample_std else self.std
             cutoff, white = self.R.uniform(*_CUTOFFS), self.R.uniform()
             noise = [slice_noise(image.shape[1:], self.R, cutoff=cutoff, white=white) for _ in image]
-            done[key] = image + torch.stack(noise) * spread * std
+            done[key] = image + torch.stack(noise) * spread * self.std
         return done
+
+
+class RandStrengthd(Randomizable, Transform):  # type: ignore[misc]
+    """Adds noise of a random strength, of which every doubling is as likely.
+
+    What is drawn evenly instead is seldom weak: a network then learns little of the noise that images mostly have.
+
+    Parameters
+    ----------
+    noise : callable
+        Makes the transform that adds the noise from its ``std``, such as ``partial(RandRicianNoised, "image")``.
+    weakest, strongest : float
+        Standard deviations in the image's own scale.
+    """
+
+    def __init__(self, noise: Callable[..., Randomizable], weakest: float, strongest: float) -> None:
+        self.noise, self.weakest, self.strongest = noise, weakest, strongest
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Any:
+        """The case with noise on its image."""
+        std = math.exp(self.R.uniform(math.log(self.weakest), math.log(self.strongest)))
+        return self.noise(std=std).set_random_state(state=self.R)(data)

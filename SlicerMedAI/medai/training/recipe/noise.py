@@ -10,6 +10,7 @@ from medai.training.recipe.plan import Plan
 Config = dict[str, Any]
 _OWN = "medai.training.components.noise"
 _MAP = "spread"
+_RANGE = 30
 
 
 def noise(model: str, strongest: float, window: Sequence[float], *, sample: bool = True) -> list[Config]:
@@ -24,14 +25,20 @@ def noise(model: str, strongest: float, window: Sequence[float], *, sample: bool
     window : (float, float)
         Hounsfield units of the image's values 0 and 1.
     sample : bool
-        Whether every weaker noise is as likely.
+        Whether it is any strength down to a thirtieth of that, every doubling as likely.
     """
-    common = {"keys": "image", "std": strongest, "sample_std": sample}
+    found: list[Config] = []
     if model == "low_dose_ct":
-        mapping = {"_target_": f"{_OWN}.QuantumNoiseMapd", "keys": "image", "window": list(window), "name": _MAP}
-        return [mapping, {"_target_": f"{_OWN}.RandLowDoseCTd", **common, "name": _MAP}]
-    target = {"rician": "RandRicianNoised", "gaussian": "RandGaussianNoised"}[model]
-    return [{"_target_": target, **common, "prob": 1.0}]
+        found += [{"_target_": f"{_OWN}.QuantumNoiseMapd", "keys": "image", "window": list(window), "name": _MAP}]
+        added: Config = {"_target_": f"{_OWN}.RandLowDoseCTd", "keys": "image", "name": _MAP}
+    else:
+        target = {"rician": "RandRicianNoised", "gaussian": "RandGaussianNoised"}[model]
+        added = {"_target_": target, "keys": "image", "prob": 1.0, "sample_std": False}
+    if not sample:
+        return [*found, {**added, "std": strongest}]
+    weakest = float(f"{strongest / _RANGE:.2g}")
+    any_strength = {"_target_": f"{_OWN}.RandStrengthd", "noise": {**added, "_mode_": "callable"}}
+    return [*found, {**any_strength, "weakest": weakest, "strongest": strongest}]
 
 
 def maps_of(plan: Plan) -> list[str]:
