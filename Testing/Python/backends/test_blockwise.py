@@ -56,6 +56,17 @@ def test_transposed_in_two_axes(check: Check) -> None:
     check(nn.ConvTranspose2d(16, 1, 3, stride=2, padding=1, output_padding=1), 6, 7)
 
 
+@pytest.mark.parametrize("norm", [nn.InstanceNorm3d(3), nn.InstanceNorm3d(3, affine=True), nn.GroupNorm(3, 3)])
+def test_normalised_afterwards(check: Check, norm: nn.Module) -> None:
+    up = nn.ConvTranspose3d(32, 3, 3, stride=2, padding=1, output_padding=1)
+    model = check(nn.Sequential(up, norm, nn.PReLU(), nn.Conv3d(3, 3, 3, padding=1)), 7, 5, 6, channels=32, expected=2)
+    assert "MVN" not in {node.get_type_name() for node in model.get_ordered_ops()}
+
+
+def test_a_sum_of_many_values_stays_exact(check: Check) -> None:
+    check(nn.Sequential(nn.Conv3d(16, 2, 3, padding=1), nn.InstanceNorm3d(2)), 48, 48, 48)
+
+
 @pytest.mark.parametrize(
     "convolution",
     [

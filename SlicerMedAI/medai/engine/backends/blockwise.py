@@ -3,7 +3,7 @@
 A processor computes 16 output channels in one go, however few are wanted. So the two, four or eight neighbours of a
 block, two along each spatial axis, are computed as so many further channels and put into their places afterwards: by a
 convolution with stride 2 and one tap more, or, for a transposed convolution with stride 2, by one without stride. Which
-sums are made stays the same.
+sums are made stays the same. What normalises such an image comes before the values are put into their places, too.
 """
 
 from __future__ import annotations
@@ -28,8 +28,15 @@ _MULTIPLICATIONS_FOR_A_PLACE = 50
 
 def rewrite(model: Any) -> int:
     """Replace the convolutions of an ``openvino.Model`` of one size of image for which it pays; gives their number."""
-    common = rewriting.rewrite(model, "Convolution", _in_blocks)
-    return common + rewriting.rewrite(model, "ConvolutionBackpropData", _transposed_in_blocks)
+    count = rewriting.rewrite(model, "Convolution", _in_blocks)
+    count += rewriting.rewrite(model, "ConvolutionBackpropData", _transposed_in_blocks)
+    for node in model.get_ordered_ops():
+        placing = node.input_value(0).get_node() if node.get_type_name() == "MVN" else None
+        if placing is not None and placing.get_type_name() == "DepthToSpace" and _normalises_channels(node):
+            normalised = _normalised(node, placing)
+            for target in node.output(0).get_target_inputs():
+                target.replace_source_output(normalised.output(0))
+    return count
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,35 @@ def _built(
         return found
     ends, every = [axis.length for axis in axes], range(len(axes))
     return ops.slice(found, [0 for _ in every], ends, [1 for _ in every], [axis + 2 for axis in every])
+
+
+def _normalises_channels(node: Any) -> bool:
+    """Whether each channel gets mean 0 and variance 1 of its own."""
+    given, axes = node.get_attributes(), node.input_value(1).get_node()
+    rank = len(node.get_output_shape(0))
+    known = axes.get_type_name() == "Constant" and sorted(int(axis) % rank for axis in axes.data) == [*range(2, rank)]
+    return bool(known and given["normalize_variance"] and given["eps_mode"].lower() == "inside_sqrt")
+
+
+def _normalised(node: Any, placing: Any) -> Any:
+    """What a normalisation gives of an image whose values are put into their places just before it."""
+    from openvino import opset13 as ops
+
+    blocks, outputs = placing.input_value(0), node.get_output_shape(0)[1]
+    spatial = [*range(2, len(blocks.get_shape()))]
+
+    def mean(values: Any) -> Any:
+        """Of each channel, from the means of the block's members; exact as in `medai.engine.backends.norms`."""
+        planes = ops.multiply(ops.reduce_mean(values, spatial[1:], keep_dims=True), np.float32(0.5))
+        members = ops.reshape(ops.reduce_mean(planes, [2], keep_dims=True), [-1, outputs], special_zero=False)
+        channels = ops.multiply(ops.reduce_mean(members, [0], keep_dims=True), np.float32(2))
+        every = ops.tile(channels, [blocks.get_shape()[1] // outputs, 1])
+        return ops.reshape(every, [1, -1, *[1] * len(spatial)], special_zero=False)
+
+    centred = ops.subtract(blocks, mean(blocks))
+    variance = ops.add(mean(ops.multiply(centred, centred)), np.float32(node.get_attributes()["eps"]))
+    found = ops.multiply(centred, ops.power(variance, np.float32(-0.5)))
+    return ops.depth_to_space(found, "blocks_first", _BLOCK)
 
 
 def _lanes(outputs: int) -> int:
