@@ -69,7 +69,19 @@ def a_detector(root: Path) -> Path:
 
 
 def a_denoiser(root: Path) -> Path:
-    return with_network(write_bundle(root, denoiser()), {**unet(3, 1, 1), "channels": [8, 16]})
+    """Its network knows its layers by two names each."""
+    network = {
+        "_target_": "DynUNet",
+        "spatial_dims": 3,
+        "in_channels": 1,
+        "out_channels": 1,
+        "kernel_size": [3, 3, 3],
+        "strides": [1, 2, 2],
+        "upsample_kernel_size": [2, 2],
+        "filters": [8, 16, 16],
+        "norm_name": "instance",
+    }
+    return with_network(write_bundle(root, denoiser()), network)
 
 
 def an_autoencoder(root: Path) -> Path:
@@ -80,6 +92,12 @@ def an_autoencoder(root: Path) -> Path:
 
 def a_translator(root: Path) -> Path:
     return with_network(write_bundle(root, translator()), {**unet(3, 1, 1), "channels": [8, 16]})
+
+
+def count(root: Path) -> int:
+    """Weights in a bundle's file, each once."""
+    state = torch.load(root / "models" / "model.pt", weights_only=True)
+    return sum({value.data_ptr(): value.numel() for value in state.values()}.values())
 
 
 MODELS = {
@@ -151,6 +169,10 @@ def test_a_model_of_each_task_by_each_method(task, method, data, tmp_path, comma
     rows = command(root, method, *given, "--set", "epochs=1", "--set", "batch_size=2", "--set", "patches=1")
     assert SCORES[task] in rows
     (made,) = [path for path in root.parent.iterdir() if path != root]
+    assert count(made) <= count(root)
+    card = (made / "docs" / "README.md").read_text(encoding="utf-8")
+    trained = " --set epochs=1 --set batch_size=2 --set patches=1" if method != "quantize" else ""
+    assert f"--method {method} --data DATA{' --energy 0.6' * (method == 'decompose')}{trained}\n" in card
     before, after = Pipeline(root, "cpu"), Pipeline(made, "cpu")
     image = read_source(read_data_list(data[task])[0].files["image"][0])
     found = [pipeline.infer(pipeline.preprocess((image,)))["pred"] for pipeline in (before, after)]

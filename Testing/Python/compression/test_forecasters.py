@@ -62,7 +62,7 @@ def test_a_quantized_forecaster_is_measured_says_so_and_goes_through_monai(of_ta
     root, visits = of_tables
     result = medai.compress_model(root, "quantize", visits, output=tmp_path / "small", in_process=True)
     rows = dict(zip(result.table.columns["Quantity"], result.table.columns["After"], strict=True))
-    assert rows["CPU time per image"] > 0
+    assert rows["CPU time per series"] > 0
     told = medai.forecast(visits, tmp_path / "small", in_process=True)
     assert any("8-bit" in note for note in told.provenance.notes)
     (tmp_path / "one").mkdir()

@@ -120,14 +120,14 @@ def judged(task: str, before: Evaluation, after: Evaluation) -> tuple[Judged, ..
     return tuple(found)
 
 
-def table(before: Cost, after: Cost, in_openvino: float, found: Sequence[Judged]) -> Table:
-    """One row per quantity; intervals are of 95 %, that of the difference is paired."""
+def table(before: Cost, after: Cost, in_openvino: float, found: Sequence[Judged], one: str) -> Table:
+    """One row per quantity, times of `one` image or series; intervals are of 95 %, that of the difference is paired."""
     mb, ms = 1e6, 1e-3
     rows: list[tuple[str, str, float, float]] = [
         ("Bundle on the disk", "MB", before.bundle / mb, after.bundle / mb),
         ("Weights computed with", "MB", before.weights / mb, after.weights / mb),
         ("Parameters", "", before.parameters, after.parameters),
-        ("CPU time per image", "ms", before.seconds / ms, after.seconds / ms),
+        (f"CPU time per {one}", "ms", before.seconds / ms, after.seconds / ms),
         ("Peak memory", "MB", before.memory / mb, after.memory / mb),
     ]
     if math.isfinite(in_openvino):
@@ -141,11 +141,11 @@ def table(before: Cost, after: Cost, in_openvino: float, found: Sequence[Judged]
     }
     for name in _INTERVALS:
         columns[name] = [_NAN] * len(rows)
-    for one in found:
-        b, a, d = one.before, one.after, one.difference
+    for score in found:
+        b, a, d = score.before, score.after, score.difference
         ratio = a.value / b.value if b.value else _NAN
         intervals = (b.low, b.high, a.low, a.high, d.value, d.low, d.high, b.n)
-        values: tuple[object, ...] = (one.named, b.unit, b.value, a.value, ratio, *intervals)
+        values: tuple[object, ...] = (score.named, b.unit, b.value, a.value, ratio, *intervals)
         for column, value in zip(columns.values(), values, strict=True):
             column.append(float(f"{value:.4g}") if isinstance(value, float) else value)
     return Table({name: tuple(values) for name, values in columns.items()}, "comparison")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +93,33 @@ def keep(root: Path, content: Config, state: dict[str, torch.Tensor]) -> None:
     keep_weights(root, state)
 
 
+def each_once(
+    state: Mapping[str, torch.Tensor], change: Callable[[torch.Tensor], torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Weights after a change of each.
+
+    Some networks (MONAI's DynUNet) know a layer by several names: its weights are changed once, and go on being the
+    same tensor, which is written once.
+    """
+    made: dict[tuple[object, ...], torch.Tensor] = {}
+
+    def changed(value: torch.Tensor) -> torch.Tensor:
+        same = value.data_ptr(), value.dtype, value.shape, value.stride()
+        if same not in made:
+            made[same] = change(value)
+        return made[same]
+
+    return {name: changed(value) for name, value in state.items()}
+
+
 def keep_weights(root: Path, state: dict[str, torch.Tensor]) -> None:
     """Write weights in the place of others; see `keep`."""
     path = weights_path(root)
     if path.suffix == ".safetensors":
         from safetensors.torch import save
 
-        replace_file(path, lambda file: file.write(save(state)))
+        apart = {name: value.clone() for name, value in state.items()}  # the format knows no second names
+        replace_file(path, lambda file: file.write(save(apart)))
     else:
         replace_file(path, lambda file: torch.save(state, file))
     try:

@@ -56,6 +56,7 @@ class OfVisits(Work):
     """
 
     whole = False
+    one = "series"
     looking = "Looking at visits"
 
     def __init__(self, description: Description, model: ForecastModel, data: DataList, seed: int) -> None:

@@ -114,13 +114,14 @@ def _halve(root: Path) -> None:
     """Keep the weights of layers in half precision: the 8-bit form comes on top of them, and they are used seldom."""
     if weights_path(root).suffix not in (".pt", ".pth", ".safetensors"):
         return
-    state = dict(load_state_dict(root))
-    for name, value in state.items():
-        if value.dtype == torch.float32 and value.ndim > 1:
-            half = value.half()
-            if float((half.float() - value).norm()) <= _ROUNDED * float(value.norm()):
-                state[name] = half
-    networks.keep_weights(root, state)
+
+    def halved(value: torch.Tensor) -> torch.Tensor:
+        if value.dtype != torch.float32 or value.ndim < 2:
+            return value
+        half = value.half()
+        return half if float((half.float() - value).norm()) <= _ROUNDED * float(value.norm()) else value
+
+    networks.keep_weights(root, networks.each_once(load_state_dict(root), halved))
 
 
 def calls_of_parts(network: torch.nn.Module, calls: Sequence[Call]) -> dict[str, list[Call]]:

@@ -22,6 +22,7 @@ from medai.training.components.history import History
 from medai.training.components.restraint import FiniteLoss
 from medai.training.components.sampling import EpochBatches, EpochDataset, EpochSeed
 from medai.training.compression.compiled import tensors
+from medai.training.compression.networks import each_once
 from medai.training.compression.work import Lessons
 from medai.training.parameters import TrainingParameters
 from medai.training.run import explained, quiet
@@ -106,7 +107,7 @@ def recover(
             student.requires_grad_(requires_grad=True)
             trainer.run()
             kept = student if ema is None else ema.ema_model
-            return {name: value.detach().clone().contiguous() for name, value in kept.state_dict().items()}
+            return each_once(kept.state_dict(), lambda value: value.detach().clone().contiguous())
     except Exception as error:
         raise explained(error) from error
     finally:

@@ -13,6 +13,8 @@ from medai.training.parameters import TrainingParameters
 SUFFIXES = {"quantize": "int8", "prune": "pruned", "distill": "distilled", "decompose": "lowrank"}
 """What the name of the new model ends with, by method."""
 METHODS = tuple(SUFFIXES)
+_OWN = {"quantize": "calibration", "prune": "ratio", "distill": "ratio", "decompose": "energy"}
+"""The choice that a method has to itself."""
 FORMATS = {"torchscript": "model.ts", "onnx": "model.onnx", "openvino": "model.xml"}
 """What an export is called, by format."""
 TASKS = ("segment", "classify", "detect", "denoise", "translate", "encode", "forecast", "synthesize")
@@ -83,9 +85,23 @@ class CompressionRequest(TaskParameters):
 
     def chosen(self) -> dict[str, object]:
         """What matters for the method, as JSON can hold it."""
-        of = {"quantize": ("calibration",), "decompose": ("energy",)}.get(self.method, ("ratio",))
-        chosen = {name: getattr(self, name) for name in of}
-        return chosen if self.method == "quantize" else {**chosen, **self.parameters.changed()}
+        own = _OWN[self.method]
+        return {own: getattr(self, own), **({} if self.method == "quantize" else self.parameters.changed())}
+
+    def command(self, model: str) -> str:
+        """What a person types to have the same done to a model again."""
+        own = _OWN[self.method]
+        given = {own: getattr(self, own)} if getattr(self, own) != getattr(type(self), own) else {}
+        usually = TrainingParameters.of(usual(self.method)).plain()
+        trained = {} if self.method == "quantize" else self.parameters.plain()
+        return " ".join(
+            (
+                f"medai models compress {model} --method {self.method}",
+                *(["--data DATA"] if len(self.data) else []),
+                *(f"--{name} {value}" for name, value in given.items()),
+                *(f"--set {name}={value}" for name, value in trained.items() if usually[name] != value),
+            )
+        )
 
     def as_text(self) -> dict[str, str]:
         """What was chosen, by name."""

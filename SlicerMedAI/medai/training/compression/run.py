@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from medai.bundles.description import Description, describe
+from medai.bundles.encoders import ENCODE, encoder_config
 from medai.bundles.quantized import has_int8
 from medai.engine.devices import Device
 from medai.errors import InputError
@@ -19,6 +21,7 @@ from medai.tasks.life import Life
 from medai.training.compression import comparison, costing, derived
 from medai.training.compression import report as reports
 from medai.training.compression.comparison import Judged
+from medai.training.compression.costing import Cost
 from medai.training.compression.making import make
 from medai.training.compression.request import TASKS, CompressionRequest
 from medai.training.compression.work import Work
@@ -63,23 +66,25 @@ def compress(job: Job, report: Report, loaded: LoadedModels) -> Result:
     work = _work(description, request, loaded)
     with derived.workplace(source, request.output) as root:
         make(request, work, root, life=life, report=report)
+        if encoder_config(source) == ENCODE:
+            life.tell("The autoencoder beside it was left as it was.")
         derived.describe_origin(root, source, request.method, _TITLES[request.method], request.chosen())
         derived.pin(root, source)  # a bundle whose files are not pinned is not run
         judged = work.judged(root, report, loaded)
         life.at("Measuring")
         costs = costing.costs(source, root, work.shown(), lambda: life.at("Measuring"), torch.get_num_threads())
-        table = comparison.table(*costs, judged)
+        _tell_unfelt(*costs, life)
+        table = comparison.table(*costs, judged, work.one)
         taken = _decide(request, judged, life)
         reports.write_report(root, table)
         card = root / "docs" / "README.md"
         old = card.read_text(encoding="utf-8") if card.is_file() else ""
-        given = " --data DATA" if len(request.data) else ""
         text = reports.card(
             old,
             table,
             source=source.name,
             method=request.method,
-            command=f"medai models compress {source.name} --method {request.method}{given}",
+            command=request.command(source.name),
             data=f"'{request.data.name}'" if len(request.data) else "none was needed",
             notes=tuple(life.notes),
         )
@@ -141,6 +146,19 @@ def _work(description: Description, request: CompressionRequest, loaded: LoadedM
     from medai.training.compression.of_images import OfImages
 
     return OfImages(description, loaded.get(description.root, "cpu"), request.data, seed)
+
+
+def _tell_unfelt(before: Cost, after: Cost, in_openvino: float, life: Life) -> None:
+    """Say what a person would expect of a smaller model, and this one does not give."""
+    fair = math.isfinite(in_openvino)  # 8 bits are computed there, too
+    against, named = (in_openvino, "the original in OpenVINO") if fair else (before.seconds, "the original")
+    if after.seconds >= against:
+        life.tell(
+            f"It is no faster than {named} on this computer's CPU: {1000 * after.seconds:.3g} ms, "
+            f"{1000 * against:.3g} ms before."
+        )
+    if after.bundle >= before.bundle:
+        life.tell("It is no smaller on the disk.")
 
 
 def _decide(request: CompressionRequest, judged: Sequence[Judged], life: Life) -> bool:

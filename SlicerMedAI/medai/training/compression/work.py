@@ -63,6 +63,8 @@ class Work(ABC):
         With its weights, in eval mode, on the CPU.
     whole : bool
         Whether it is called in one piece; parts that are called apart get 8-bit forms of their own.
+    one : str
+        What it takes at once.
     looking : str
         What a person reads while it is shown what it works on.
     """
@@ -70,6 +72,7 @@ class Work(ABC):
     description: Description
     network: torch.nn.Module
     whole: bool = True
+    one: str = "image"
     looking: str = "Looking at images"
 
     @abstractmethod
