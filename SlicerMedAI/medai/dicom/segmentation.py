@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medai.dicom.attribution import MANUFACTURER, PROCESSING, SYNTHESIZING, UTF_8, equipment, line, software, text
-from medai.errors import DependencyError, GeometryError, InputError
+from medai.errors import DependencyError, GeometryError, InputError, ReadError
 from medai.files.writing import write_together
 from medai.result import Code, Labelmap, Provenance, Segment
 from medai.terminology import ANATOMY, TISSUE
@@ -74,6 +74,8 @@ def write_segmentation(
         When highdicom is missing.
     InputError
         When there is no segment, or a slice has fewer than 8 pixels.
+    ReadError
+        When a slice cannot be read.
     GeometryError
         When the slices do not lie where the labelmap's do.
     WriteError
@@ -101,8 +103,17 @@ def write_segmentation(
 def _in_order(labelmap: Labelmap, sources: Sequence[str | os.PathLike[str]]) -> list[Any]:
     """Headers of the slices along the labelmap's k axis."""
     from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
 
-    headers = [dcmread(source, stop_before_pixels=True) for source in sources]
+    try:
+        headers = [dcmread(source, stop_before_pixels=True) for source in sources]
+    except (OSError, InvalidDicomError) as error:
+        raise ReadError(
+            f"'{labelmap.name}' cannot be written as DICOM.",
+            "A file of its image is missing, or no DICOM file.",
+            "Name the DICOM files of exactly the image that the labels were made for.",
+            details=repr(error),
+        ) from error
     depth, rows, columns = labelmap.layers.shape[1:]
     to_index = np.linalg.inv(np.diag([-1.0, -1.0, 1.0, 1.0]) @ labelmap.affine)
     spacing = np.linalg.norm(labelmap.affine[:3, :3], axis=0)

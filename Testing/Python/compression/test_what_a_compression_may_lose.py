@@ -149,6 +149,7 @@ def test_images_without_references_calibrate_but_decide_nothing(a_library, some_
     monkeypatch.setattr(costing, "costs", lambda *_: (_cost(), _cost(), float("nan")))
     result = compress(a_library, some_cases / "images", replace=True)
     assert any("was not measured" in note for note in result.provenance.notes)
+    assert any("no faster than the original on" in note for note in result.provenance.notes)  # as it was measured here
     assert "dice" not in result.table.columns["Quantity"]
     assert (a_library / "tiny_int8").is_dir()
 

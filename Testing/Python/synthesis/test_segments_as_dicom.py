@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 import medai
 from medai import dicom
-from medai.errors import DependencyError, GeometryError, InputError, WriteError
+from medai.errors import DependencyError, GeometryError, InputError, ReadError, WriteError
 from medai.result import Code, Labelmap, Provenance, Segment
 from medai.volume import SYNTHETIC, Volume
 
@@ -177,6 +177,9 @@ def test_slices_of_another_image_are_refused(a_labelmap, tmp_path):
     ):
         with pytest.raises(GeometryError, match="do not lie where"):
             dicom.write_segmentation(labelmap, tmp_path / "none.dcm", SOURCE, files)
+    for file in (tmp_path / "gone.dcm", Path(__file__)):
+        with pytest.raises(ReadError, match="no DICOM file"):
+            dicom.write_segmentation(a_labelmap, tmp_path / "none.dcm", SOURCE, [file])
     assert not (tmp_path / "none.dcm").exists()
 
 
