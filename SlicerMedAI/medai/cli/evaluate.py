@@ -53,7 +53,7 @@ def command(
         from medai.api import evaluate
 
         with Listener(errors(), quiet=quiet) as listener:
-            listener.begin(model)
+            listener.begin(Path(model).name)
             listed = read_data(data, kind, data_root, labels=labels, columns=columns)
             chosen: dict[str, Any] = {"split": split, "count": count, "seed": seed, "device": device}
             chosen |= {"utility": utility, "utility_epochs": utility_epochs, "utility_cases": utility_cases}

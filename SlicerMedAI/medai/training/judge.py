@@ -155,7 +155,9 @@ def judge(
             f"Choose a model of another task: {', '.join(_REFERENCES)}.",
         )
     data = fitting(data, task, report)
-    usable = data.where(lambda item: key in item.files or item.values.get(key) is not None)
+    # A class is no label map, and the other way round.
+    places = {"segment": ("files",), "classify": ("values",)}.get(task, ("files", "values"))
+    usable = data.where(lambda item: any(getattr(item, place).get(key) is not None for place in places))
     if not len(usable):
         raise InputError(
             f"The model '{description.name}' cannot be evaluated on these data.",

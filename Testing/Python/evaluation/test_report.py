@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -115,9 +116,25 @@ def test_the_numbers_of_the_summary_stand_in_the_report(an_evaluation):
 
 def test_a_case_without_an_image_is_named_without_a_picture(few_draws):
     cases = [ClassificationCase(name=f"case {n}", truth=n % 2, probability=0.4) for n in range(4)]
-    text = evaluate("classify", cases, options=few_draws).report()
+    text = evaluate("classify", cases, options=replace(few_draws, worst=4)).report()
     assert "1. case 1" in text
     assert "Reference: positive. Model: 60\u00a0% negative, 40\u00a0% positive." in text
+    assert "Reference: negative. Model: 60\u00a0% negative." in text
+
+
+def test_long_names_of_classes_push_nothing_out_of_the_confusion_matrix(few_draws):
+    import io
+
+    from PIL import Image
+
+    from medai.training.evaluation.report.class_plots import classification_plots
+
+    cases = [ClassificationCase(name=f"case {n}", truth=n % 2, probability=0.4) for n in range(4)]
+    found = evaluate("classify", cases, labels=("normal or benign", "malignant"), options=few_draws)
+    (matrix,) = (each for each in classification_plots(found.summary, found.details) if "matrix" in each.title)
+    pixels = np.asarray(Image.open(io.BytesIO(matrix.png)).convert("L"))
+    assert pixels.min() < 100
+    assert (pixels[:, :3] > 250).all()
 
 
 def test_one_class_and_one_case_still_make_a_report(few_draws):

@@ -267,11 +267,9 @@ def _caption(truth: Floats, probability: Floats, labels: Sequence[str]) -> str:
         if np.isnan(truth[0]):
             return ""
         p = probability if len(probability) > 1 else np.array([1 - probability[0], probability[0]])
-        sure = int(p.argmax())
-        return (
-            f"Reference: {names[int(truth[0])]}. Model: {100 * p[sure]:.0f}\u00a0% {names[sure]}, "
-            f"{100 * p[int(truth[0])]:.0f}\u00a0% {names[int(truth[0])]}."
-        )
+        right, sure = int(truth[0]), int(p.argmax())
+        told = [f"{100 * p[n]:.0f}\u00a0% {names[n]}" for n in dict.fromkeys((sure, right))]
+        return f"Reference: {names[right]}. Model: {', '.join(told)}."
     names = _names(labels, len(probability))
     gaps = np.where(np.isnan(truth), -1, np.abs(truth - probability))
     said = []

@@ -91,7 +91,7 @@ def _confusion(details: ClassificationDetails) -> Picture | None:
     counts, names = details.confusion, details.classes
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, (axes,) = drawing.new_figure()
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.grid(visible=False)
     places = range(len(names))
     axes.set_xticks(places, [drawing.literal(n, 14) for n in names], rotation=30 if len(names) > 3 else 0)
