@@ -148,14 +148,18 @@ def _work(description: Description, request: CompressionRequest, loaded: LoadedM
     return OfImages(description, loaded.get(description.root, "cpu"), request.data, seed)
 
 
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
 def _tell_unfelt(before: Cost, after: Cost, in_openvino: float, life: Life) -> None:
     """Say what a person would expect of a smaller model, and this one does not give."""
     fair = math.isfinite(in_openvino)  # 8 bits are computed there, too
     against, named = (in_openvino, "the original in OpenVINO") if fair else (before.seconds, "the original")
     if after.seconds >= against:
         life.tell(
-            f"It is no faster than {named} on this computer's CPU: {1000 * after.seconds:.3g} ms, "
-            f"{1000 * against:.3g} ms before."
+            f"It is no faster than {named} on this computer's CPU: {1000 * after.seconds:,.0f} ms, "
+            f"{1000 * against:,.0f} ms before."
         )
     if after.bundle >= before.bundle:
         life.tell("It is no smaller on the disk.")
@@ -175,7 +179,7 @@ def _decide(request: CompressionRequest, judged: Sequence[Judged], life: Life) -
         return request.replace
     way = "more" if worst.lower else "less"
     tolerated = f"{100 * request.tolerance:g} % would be tolerated"
-    life.tell(f"Worse than before: {said}, which is {100 * worst.fall:.2g} % {way}; {tolerated}.")
+    life.tell(f"Worse than before: {said}, which is {_per_cent(worst.fall)} {way}; {tolerated}.")
     if request.replace:
         life.tell("The original was not replaced. Train the new one longer, compress less, or tolerate more.")
     return False
