@@ -118,7 +118,7 @@ def _use(plan: Plan, name: str) -> str:
 
 def _input(plan: Plan) -> str:
     chosen = plan.parameters
-    size = " x ".join(str(2 * edge if plan.task == "denoise" else edge) for edge in plan.patch)
+    size = " x ".join(map(str, plan.patch))
     steps = []
     steps += [said for step, said in _STEPS.items() if step in chosen.preprocessing]
     if "align" in chosen.preprocessing:

@@ -117,3 +117,6 @@ def test_a_denoiser_makes_noisy_images_better(train, smooth_volumes, tmp_path):
     assert losses[-1] < 0.8 * losses[0]
     assert score(result, "psnr_gain_db") > 0.2  # most of the noise is weak
     assert verify.verify(tmp_path / "model").ok
+    inferer = json.loads((tmp_path / "model" / "configs" / "inference.json").read_text(encoding="utf-8"))["inferer"]
+    windows = f"windows of {' x '.join(map(str, inferer['roi_size']))} voxels"
+    assert windows in (tmp_path / "model" / "docs" / "README.md").read_text(encoding="utf-8")
