@@ -57,7 +57,7 @@ def prepare_model(
     Examples
     --------
     >>> print(medai.prepare_model("hippocampus_mr_unet").provenance.notes[-1])  # doctest: +SKIP
-    OpenVINO: 2.4 times faster than plain PyTorch on this computer, same labels on 100 % of test images
+    OpenVINO: 2.4 times faster than plain PyTorch on this computer, agrees with it on 100 % of test values
     """
     from medai.bundles import library
     from medai.tasks.choice import usable

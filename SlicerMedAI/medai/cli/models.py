@@ -148,7 +148,7 @@ def prepare(
             for row in rows:
                 output().print(
                     f"  {row['Form']:24} {row['Times faster than PyTorch']:6.2f} times as fast as PyTorch, "
-                    f"same labels on {row['Same labels (%)']:.6g} %"
+                    f"agrees with it on {row['Agreement (%)']:.6g} %"
                 )
 
 

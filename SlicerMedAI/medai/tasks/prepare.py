@@ -96,7 +96,7 @@ def _table(ready: Ready) -> Table:
     columns: dict[str, tuple[object, ...]] = {
         "Form": tuple(kinds.title(name) for name, _, _ in forms),
         "Times faster than PyTorch": tuple(round(ratio, 2) for _, ratio, _ in forms),
-        "Same labels (%)": tuple(round(100 * agreement, 4) for _, _, agreement in forms),
+        "Agreement (%)": tuple(round(100 * agreement, 4) for _, _, agreement in forms),
         "Used": tuple(name == ready.name for name, _, _ in forms),
     }
     return Table(columns, "forms")

@@ -32,7 +32,7 @@ def test_what_one_program_has_prepared_the_next_one_computes_with(a_network, a_s
     forms = found.table.columns
     assert forms["Form"] == ("PyTorch", "OpenVINO")
     assert forms["Used"] == (False, True)
-    assert forms["Same labels (%)"][1] >= 99.99
+    assert forms["Agreement (%)"][1] >= 99.99
     assert forms["Times faster than PyTorch"][1] > 0
     assert found.provenance.notes[-1].startswith("OpenVINO: ")
     assert "Converting and measuring" in {progress.stage for progress in heard}

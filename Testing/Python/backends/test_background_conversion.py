@@ -326,7 +326,7 @@ def test_what_was_measured_by_one_program_is_used_by_the_next(
     assert ready.name == "torch:channels_last"
     assert ready.reason == (
         "PyTorch (channels last): 1.5 times faster than plain PyTorch on this computer, "
-        "same labels on 100 % of test images"
+        "agrees with it on 100 % of test values"
     )
     assert background.backends.wait(0)
     assert background.started() == []

@@ -288,7 +288,7 @@ def test_a_choice_survives_its_way_through_json() -> None:
 def test_what_a_person_reads_never_calls_a_part_all() -> None:
     measured = Measured("openvino", 4.12, 0.99996)
     assert sentence("OpenVINO", measured) == (
-        "OpenVINO: 4.1 times faster than plain PyTorch on this computer, same labels on 99.99 % of test images"
+        "OpenVINO: 4.1 times faster than plain PyTorch on this computer, agrees with it on 99.99 % of test values"
     )
     assert best((measured,)) == "openvino"
     assert best((Measured("openvino", 1.05, 1.0),)) == "torch"

@@ -146,7 +146,7 @@ def test_preparing_a_model_tells_what_it_will_be_computed_by(medai):
     assert "tiny will be computed by PyTorch: chosen by you" in done.stdout
     told = json.loads(medai("models", "prepare", "tiny", "--backend", "torch", "--json").stdout)
     assert told["forms"] == [
-        {"Form": "PyTorch", "Times faster than PyTorch": 1.0, "Same labels (%)": 100.0, "Used": True}
+        {"Form": "PyTorch", "Times faster than PyTorch": 1.0, "Agreement (%)": 100.0, "Used": True}
     ]
 
 

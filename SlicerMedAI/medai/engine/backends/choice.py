@@ -126,4 +126,4 @@ def sentence(title: str, measured: Measured) -> str:
     )
     # Rounded down, so that 99.996 % is never called all.
     agreement = f"{math.floor(measured.agreement * 1e4) / 100:g}"
-    return f"{title}: {speed} on this computer, same labels on {agreement} % of test images"
+    return f"{title}: {speed} on this computer, agrees with it on {agreement} % of test values"
