@@ -8,6 +8,7 @@ of the affine to the 32-bit floats such a file holds: that is what makes labels 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from monai.utils import convert_data_type, ensure_tuple, get_equivalent_dtype
 from numpy.typing import NDArray
 
 from medai.volume import Affine, Volume
+
+# MONAI warns for every image that NVIDIA's decoder of DICOM is not there. Nothing is decoded here.
+logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
 
 # NIfTI-1 keeps dimensions in 16-bit signed integers; whole-slide images are larger.
 _NIFTI1_MAX_DIM = 32767
