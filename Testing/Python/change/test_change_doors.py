@@ -93,7 +93,7 @@ def test_lesions_may_be_labelmaps(visits):
         ({"threshold": -1}, "above 0"),
         ({"appearance": "dark"}, "bright, any"),
         ({"lesions": (None,)}, "lesion masks"),
-        ({"model": "x"}, "cannot be chosen"),
+        ({"colour": "x"}, "cannot be chosen"),
     ],
 )
 def test_bad_choices_are_refused_before_anything_slow(visits, choices, says):
