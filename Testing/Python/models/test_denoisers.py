@@ -45,7 +45,7 @@ def denoised(name: str, noisy: Volume) -> Volume:
 def test_the_noise_of_a_magnitude_image_is_mostly_gone(share):
     truth = a_head("MR")
     noisy = add_noise(truth, "rician", share * 1000, seed=3)
-    assert error(denoised("mr_denoiser", noisy), truth) < 0.5 * error(noisy, truth)
+    assert error(denoised("mr_denoiser", noisy), truth) < 0.55 * error(noisy, truth)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.05])
