@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,17 @@ def a_task(a_bundle: Callable[..., Path], a_cache: Cache) -> Task:
     """To convert a bundle that is one convolution."""
     root = a_bundle()
     return Task(str(root), digest(root), 1, (8, 8, 8), "auto", str(a_cache.folder), 1)
+
+
+@pytest.fixture(scope="session")
+def openvino_that_is_rewritten() -> None:
+    """OpenVINO on a processor for which its convolutions are rewritten."""
+    from medai.engine.backends import openvino
+
+    if not openvino.version():
+        pytest.skip("OpenVINO is not installed")
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("for these processors only")
 
 
 @pytest.fixture(scope="session")

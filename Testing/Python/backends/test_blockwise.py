@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,12 +9,9 @@ from typing import Any
 import pytest
 from torch import nn
 
-from medai.engine.backends import blockwise, openvino
+from medai.engine.backends import blockwise
 
-pytestmark = [
-    pytest.mark.skipif(not openvino.version(), reason="OpenVINO is not installed"),
-    pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="for these processors only"),
-]
+pytestmark = pytest.mark.usefixtures("openvino_that_is_rewritten")
 Check = Callable[..., Any]
 
 

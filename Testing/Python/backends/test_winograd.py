@@ -13,10 +13,7 @@ from torch import nn
 
 from medai.engine.backends import openvino, winograd
 
-pytestmark = [
-    pytest.mark.skipif(not openvino.version(), reason="OpenVINO is not installed"),
-    pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="for these processors only"),
-]
+pytestmark = pytest.mark.usefixtures("openvino_that_is_rewritten")
 
 
 Check = Callable[..., Any]
