@@ -11,6 +11,10 @@ from medai.engine.memory import is_out_of_memory, out_of_memory
 from medai.errors import BundleError, BundleFormatError, DependencyError, MedAIError
 
 UNFIT_IMAGE = "Check that the image is of the kind this model expects; if it is, tell the model's authors."
+# MONAI divides by what is left of a thin edge; PyTorch refuses to compute with it, each layer in its own words.
+_NOTHING_LEFT = re.compile(
+    r"cannot convert float infinity|sizes should be greater than 0|Kernel size can't be greater than actual input size"
+)
 UNFIT_MODEL = "Import or download the model again; if that does not help, it was made for another version of MONAI."
 
 
@@ -65,12 +69,11 @@ def explained(
         while cause.__cause__ is not None:
             cause = cause.__cause__
         message = str(cause).strip().splitlines() or [type(cause).__name__]
-        raise kind(
-            what,
-            f"The model '{model}' says: {message[0][:300].rstrip('.')}.",
-            remedy,
-            details=details,
-        ) from error
+        why = f"The model '{model}' says: {message[0][:300].rstrip('.')}."
+        if _NOTHING_LEFT.search(message[0]):
+            why = f"The image is too thin: brought to the size '{model}' works at, too little is left along one edge."
+            remedy = "Choose an image that is thicker there, or a model of single slices."
+        raise kind(what, why, remedy, details=details) from error
 
 
 def unusable(model: str, why: str) -> BundleFormatError:

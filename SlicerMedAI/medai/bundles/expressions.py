@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from medai.bundles import allowed, components
+from medai.bundles import allowed, components, endless
 
 REFERENCE = re.compile(r"@\w*(?:::\w*)*")
 _MARK = "__local_refs"
@@ -149,6 +149,7 @@ class _Checker(ast.NodeVisitor):
         self.live = live
         self.locals: frozenset[str] | set[str] = frozenset()
         self.marks = 0
+        self.turns = 1.0
         self._replacing: ast.AST | None = None
         self.found: list[Finding] = []
 
@@ -249,6 +250,8 @@ class _Checker(ast.NodeVisitor):
         if re.match(r"(resnet|densenet)\d", ast.unparse(node.func).rpartition(".")[2]) and node.args:
             # Their first argument is "pretrained"; by position it would escape the check of arguments.
             self.refuse("may download files")
+        if isinstance(function, ast.Name) and function.id not in self.locals:
+            self._check_amount(function.id, node.args)
         for keyword in node.keywords:
             if keyword.arg is None and not _has_plain_keys(keyword.value):
                 self.refuse("calls with arguments whose names are known only once it runs")
@@ -265,9 +268,18 @@ class _Checker(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
-        if _grows(node) and (any(map(_grows, ast.walk(node.right))) or _large(node.right) or _grows(node.left)):
-            self.refuse("computes a number that may never be done")  # 10 ** 10 ** 8
+        if endless.grows(node) and endless.is_power(node.left, node.right):
+            self.refuse("computes a number that may never be done")
         self.generic_visit(node)
+
+    def _check_amount(self, builtin: str, arguments: list[ast.expr]) -> None:
+        """What goes on and on, as far as it is written out; the rest a person can cancel."""
+        if builtin == "pow" and len(arguments) > 1 and endless.is_power(*arguments[:2]):
+            self.refuse("computes a number that may never be done")
+        if builtin == "range":
+            self.turns *= endless.turns(arguments)
+        if self.turns > endless.MOST_TURNS or (builtin == "iter" and len(arguments) > 1):
+            self.refuse("counts so far that it may never be done")
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if self.live and isinstance(node.value, str):
@@ -352,16 +364,6 @@ def _has_plain_keys(node: ast.expr) -> bool:
 
 def _two_plain(call: ast.Call) -> bool:
     return len(call.args) in (2, 3) and not call.keywords and not any(isinstance(a, ast.Starred) for a in call.args)
-
-
-def _grows(node: ast.AST) -> bool:
-    return isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Pow, ast.LShift))
-
-
-def _large(exponent: ast.expr) -> bool:
-    """Whether more than a handful is written out, or computed, as an exponent."""
-    numbers = [node.value for node in ast.walk(exponent) if isinstance(node, ast.Constant)]
-    return any(isinstance(number, (int, float)) and abs(number) > 64 for number in numbers) or len(numbers) > 2
 
 
 def _reaches(template: str) -> bool:

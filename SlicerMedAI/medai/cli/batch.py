@@ -133,9 +133,8 @@ class Batch:
                 console.print(f"  frame {number}")
             for line in self.lines(frame):
                 console.print(f"  {line}")
-        for note in result.provenance.notes:
-            if not (console.is_terminal and listener.has_shown(note)):
-                console.print(f"  Note: {note}")
+        for note in listener.unread(result.provenance.notes):
+            console.print(f"  Note: {note}")
 
     def _summarize(self, tasks: list[Task], codes: list[ExitCode], provenance: str) -> None:
         failed = [task.name for task, code in zip(tasks, codes, strict=False) if code is not ExitCode.OK]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,11 +55,14 @@ def command(
         str, typer.Option(help="bright (lesions in FLAIR or T2), or any for every change of the tissue.")
     ] = "bright",
     threshold: Annotated[
-        float | None, typer.Option(help="Largest change of a lesion, SD of unchanged tissue; 7 by default.")
+        float | None, typer.Option(help="Largest change of a lesion, SD of unchanged tissue, above 0; 7 by default.")
     ] = None,
-    smallest: Annotated[float | None, typer.Option(metavar="MM3", help="Smaller is no lesion; 20 by default.")] = None,
+    smallest: Annotated[
+        float | None, typer.Option(metavar="MM3", help="Smaller is no lesion, above 0; 20 by default.")
+    ] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="Share by which a lesion's mask may differ unchanged; 0.2 by default.")
+        float | None,
+        typer.Option(help="Share by which what a mask or model marks may differ unchanged, above 0; 0.2 by default."),
     ] = None,
     align: Annotated[bool, typer.Option("--align/--no-align", help="Bring the images together first.")] = True,
     device: options.Device = "auto",
@@ -98,7 +102,7 @@ def command(
             provenance, notes = result.provenance.attributes(), list(result.provenance.notes)
             output().print(json.dumps({**record, "provenance": provenance, "notes": notes}))
         elif not quiet:
-            _print(result, target)
+            _print(result, target, listener.unread(result.provenance.notes))
 
 
 command.__doc__ = f"{_HELP}\n{EXIT_CODES}"
@@ -121,7 +125,7 @@ def _write(result: Result, folder: Path, *, keep: list[Path]) -> tuple[Path, ...
     )
 
 
-def _print(result: Result, folder: Path) -> None:
+def _print(result: Result, folder: Path, notes: Iterable[str]) -> None:
     console = output()
     console.print(f"{folder}:")
     tables = [item for item in result.items if isinstance(item, Table)]
@@ -136,7 +140,7 @@ def _print(result: Result, folder: Path) -> None:
         console.print(f"  {what} {row['Volume change (mL)']:+8.3f} mL at {place} mm")
     if not rows:
         console.print("  nothing has changed" if "Structure" in result.table.columns else "  no lesion has changed")
-    for note in result.provenance.notes:
+    for note in notes:
         console.print(f"  Note: {note}")
 
 

@@ -35,11 +35,15 @@ def compress(
     target: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="The new bundle; beside the old by default.")
     ] = None,
-    ratio: Annotated[float, typer.Option(help="prune, distill: share of every layer's channels that goes.")] = 0.5,
-    energy: Annotated[float, typer.Option(help="decompose: share of the weights' energy that is kept.")] = 0.8,
-    calibration: Annotated[int, typer.Option(help="quantize: images, series or codes to calibrate with.")] = 64,
+    ratio: Annotated[
+        float, typer.Option(help="prune, distill: share of every layer's channels that goes, above 0 and below 1.")
+    ] = 0.5,
+    energy: Annotated[
+        float, typer.Option(help="decompose: share of the weights' energy that is kept, above 0 up to 1.")
+    ] = 0.8,
+    calibration: Annotated[int, typer.Option(min=1, help="quantize: images, series or codes to calibrate with.")] = 64,
     tolerance: Annotated[
-        float, typer.Option(help="Fall of the task's metric, as a share of it, at which the model is as good.")
+        float, typer.Option(help="Fall of the task's metric, as a share of it below 1, at which the model is as good.")
     ] = 0.01,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the old model, unless its metric falls by more than that.")
@@ -73,7 +77,7 @@ def compress(
                 replace=replace,
                 overwrite=overwrite,
             )
-        _print(name, result, as_json=as_json, quiet=quiet)
+        _print(name, result, listener, as_json=as_json, quiet=quiet)
         if any("was not replaced" in note for note in result.provenance.notes):
             raise typer.Exit(ExitCode.MODEL)
 
@@ -95,10 +99,10 @@ def export(
         with Listener(errors(), quiet=quiet or as_json) as listener:
             listener.begin(name)
             result = export_model(name, to, target, overwrite=overwrite, on_progress=listener)
-        _print(name, result, as_json=as_json, quiet=quiet)
+        _print(name, result, listener, as_json=as_json, quiet=quiet)
 
 
-def _print(name: str, result: Result, *, as_json: bool, quiet: bool) -> None:
+def _print(name: str, result: Result, listener: Listener, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         record: dict[str, Any] = {"name": name, result.table.name: rows(result.table)}
         output().print(json.dumps({**record, "provenance": result.provenance.attributes()}, default=str))
@@ -116,5 +120,5 @@ def _print(name: str, result: Result, *, as_json: bool, quiet: bool) -> None:
         for row in zip(*result.table.columns.values(), strict=True):
             printed.add_row(*map(str, row))
     output().print(printed)
-    for note in result.provenance.notes:
+    for note in listener.unread(result.provenance.notes):
         output().print(note)

@@ -18,7 +18,8 @@ Kind = Annotated[
     ),
 ]
 DataRoot = Annotated[
-    Path | None, typer.Option("--data-root", metavar="FOLDER", help="What the paths in a data list start from.")
+    Path | None,
+    typer.Option("--data-root", metavar="FOLDER", help="What the paths in a data list or table start from."),
 ]
 Labels = Annotated[
     list[str] | None,
@@ -37,6 +38,15 @@ Columns = Annotated[
         help="Title of a table's column of what (image, label, patient, split...). Repeat for several.",
     ),
 ]
+Fold = Annotated[
+    str,
+    typer.Option(
+        "--fold",
+        metavar="N[/K]",
+        help="One round of a cross-validation: part N, from 0, is for validation, all others for training. With /K, "
+        "DATA is first divided into K parts by patient, always alike; else it tells the fold of every case.",
+    ),
+]
 
 
 def read_data(
@@ -46,13 +56,14 @@ def read_data(
     *,
     labels: list[str] | None = None,
     columns: list[str] | None = None,
+    fold: str = "",
 ) -> Any:
     """One data list of all that was named.
 
     Raises
     ------
     InputError
-        When it cannot be read, or a label or column is not there.
+        When it cannot be read, or a label, a column or a fold is not there.
     """
     from medai.training.data import read_data_list, renamed, together
 
@@ -62,14 +73,24 @@ def read_data(
     titles = {what: several if len(several) > 1 else several[0] for what, several in asked.items()}
 
     def options(path: Path) -> dict[str, Any]:
-        ending = path.suffix.lower()
-        if ending == ".json" and root is not None:
-            return {"base_dir": root.expanduser()}
-        return {**titles} if ending in (".csv", ".tsv") else {}
+        tabular = path.suffix.lower() in (".csv", ".tsv")
+        listed = tabular or path.suffix.lower() == ".json"
+        start = {"base_dir": root.expanduser()} if listed and root is not None else {}
+        return start | (titles if tabular else {})
 
     read = together([read_data_list(each.expanduser(), kind, **options(each)) for each in data])
     pairs = [_pair(text, "a label", "1=tumour") for text in labels or []]
-    return renamed(read, {_label(key): name for key, name in pairs}) if pairs else read
+    read = renamed(read, {_label(key): name for key, name in pairs}) if pairs else read
+    return _one_round(read, fold) if fold else read
+
+
+def _one_round(data: Any, fold: str) -> Any:
+    from medai.training.data import assign_folds, use_fold
+
+    number, slash, count = fold.partition("/")
+    if not (number.isdecimal() and (count.isdecimal() or not slash) and len(fold) < 10):
+        raise InputError(f"'{fold}' names no fold.", "", "Write it as its number, or as 0/5, the first of five.")
+    return use_fold(assign_folds(data, int(count)) if slash else data, int(number))
 
 
 def _label(key: str) -> int | str:

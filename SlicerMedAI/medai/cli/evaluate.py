@@ -32,6 +32,7 @@ def command(
     data_root: data_options.DataRoot = None,
     labels: data_options.Labels = None,
     columns: data_options.Columns = None,
+    fold: data_options.Fold = "",
     count: Annotated[
         int, typer.Option(min=0, help="Images that a generator makes; as many as it learned from by default.")
     ] = 0,
@@ -54,7 +55,7 @@ def command(
 
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(Path(model).name)
-            listed = read_data(data, kind, data_root, labels=labels, columns=columns)
+            listed = read_data(data, kind, data_root, labels=labels, columns=columns, fold=fold)
             chosen: dict[str, Any] = {"split": split, "count": count, "seed": seed, "device": device}
             chosen |= {"utility": utility, "utility_epochs": utility_epochs, "utility_cases": utility_cases}
             result = evaluate(model, listed, target, on_progress=listener, **chosen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -83,7 +83,7 @@ def command(
             provenance = {"provenance": result.provenance.attributes(), "notes": list(result.provenance.notes)}
             output().print(json.dumps(record | provenance, default=str))
         elif not quiet:
-            _print(result, target)
+            _print(result, target, listener.unread(result.provenance.notes))
         if left:
             raise typer.Exit(ExitCode.INPUT)
 
@@ -140,7 +140,7 @@ def _stem(name: str, taken: set[str]) -> str:
     return stem
 
 
-def _print(result: Result, target: Path) -> None:
+def _print(result: Result, target: Path, notes: Iterable[str]) -> None:
     console = output()
     console.print(f"{target}")
     for row in rows(result.table):
@@ -152,5 +152,5 @@ def _print(result: Result, target: Path) -> None:
         if isinstance(table, Table) and table.name == "progression":
             for row in rows(table):
                 console.print(f"  {row['Subject']}: {row['Class']} {float(str(row['Probability'])):.2f}")
-    for note in result.provenance.notes:
+    for note in notes:
         console.print(f"  Note: {note}")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
+from typing import IO
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
@@ -61,9 +65,13 @@ class Listener:
         if not self._quiet:
             self._bar.console.print(text, soft_wrap=True)
 
-    def has_shown(self, note: str) -> bool:
-        """Whether a person has read a note on this terminal already, while the job ran."""
-        return self._console.is_terminal and note in self._notes
+    def unread(self, notes: Iterable[str]) -> list[str]:
+        """Those that whoever reads the results has not read already, while the job ran.
+
+        Results go where the progress goes on a terminal, and in a log that is given both.
+        """
+        together = (self._console.is_terminal and sys.stdout.isatty()) or _one_file(self._console.file, sys.stdout)
+        return [note for note in notes if not (together and note in self._notes)]
 
     def __call__(self, progress: Progress) -> None:
         """Show where the job stands."""
@@ -83,6 +91,15 @@ class Listener:
             self._line = (progress.stage, time.monotonic())
             share = f"{progress.fraction:.0%}" if progress.fraction is not None else ""
             self.say(", ".join(part for part in (f"{self._name}: {progress.stage}", share, left) if part))
+
+
+def _one_file(first: IO[str], second: IO[str]) -> bool:
+    """Whether both write into one file (``> log 2>&1``)."""
+    try:
+        status, other = os.fstat(first.fileno()), os.fstat(second.fileno())
+    except (OSError, ValueError):  # no file of the system's
+        return first is second
+    return status.st_ino != 0 and os.path.samestat(status, other)  # 0: Windows does not tell pipes apart
 
 
 def time_left(seconds: float | None) -> str:

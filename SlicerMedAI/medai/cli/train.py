@@ -45,6 +45,7 @@ def command(
     data_root: data_options.DataRoot = None,
     labels: data_options.Labels = None,
     columns: data_options.Columns = None,
+    fold: data_options.Fold = "",
     validation: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the cases to validate with, when DATA is not divided.")
     ] = 0.2,
@@ -90,7 +91,7 @@ def command(
         with Listener(errors(), quiet=quiet) as listener:
             listener.begin(target.name)
             result = train(
-                read_data(data, kind, data_root, labels=labels, columns=columns),
+                read_data(data, kind, data_root, labels=labels, columns=columns, fold=fold),
                 task,
                 target,
                 parameters=_chosen(parameters, settings or []),

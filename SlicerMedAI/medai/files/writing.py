@@ -329,18 +329,18 @@ def _from_os(target: Path, error: OSError) -> WriteError:
             "Free some space or choose another folder, then try again.",
             details=repr(error),
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return WriteError(
-            what,
-            "The folder or file is read-only.",
-            "Choose a folder of your own, or ask for permission to write there.",
-            details=repr(error),
-        )
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+    if error.errno in (errno.ENOENT, errno.ENOTDIR) and not folder.is_dir():
         return WriteError(
             what,
             f"There is no folder '{folder}'.",
             "Create the folder first, or choose another one.",
+            details=repr(error),
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT):  # the last of a folder in /proc
+        return WriteError(
+            what,
+            "The folder or file is read-only.",
+            "Choose a folder of your own, or ask for permission to write there.",
             details=repr(error),
         )
     if error.errno == errno.EISDIR:

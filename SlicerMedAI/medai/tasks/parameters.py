@@ -23,7 +23,7 @@ class TaskParameters:
 
     Parameters
     ----------
-    device : str
+    device : str, or torch.device
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Raises
@@ -35,7 +35,10 @@ class TaskParameters:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.device, str):
+        kind = type(self.device)
+        if (kind.__module__, kind.__qualname__) == ("torch", "device"):  # told so without importing torch
+            self._checked("device", str(self.device))
+        elif not isinstance(self.device, str):
             raise wrong("device", self.device, "It is a text such as 'auto', 'cpu' or 'cuda'")
 
     @classmethod

@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 import medai
 from medai.errors import BundleFormatError, BundleNotFoundError, InputError, JobError
@@ -50,6 +51,13 @@ def test_one_of_several_dicom_series_is_chosen(a_folder_of_two_series, a_model):
         medai.prepare(a_folder_of_two_series, a_model, series=choice).inputs[0].array for choice in ("series 1", 2)
     )
     np.testing.assert_array_equal(second, first + 7)
+
+
+def test_a_device_may_be_given_as_torch_has_it(a_volume, a_model):
+    result = medai.segment(a_volume, a_model, device=torch.device("cpu"), in_process=True)
+    assert result.provenance.parameters["device"] == "cpu"
+    with pytest.raises(InputError, match="such as 'auto', 'cpu'"):
+        medai.segment(a_volume, a_model, device=0, in_process=True)
 
 
 def test_a_series_cannot_be_chosen_of_an_image_in_memory(a_volume, a_model):

@@ -49,15 +49,31 @@ def test_a_note_is_said_once(a_listener):
     assert text.getvalue().count("Running on the CPU") == 1
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_a_terminal_need_not_be_told_again_what_it_has_shown(a_listener, terminal):
-    listener, _ = a_listener(terminal=terminal)
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("results", "read"), [(_Terminal(), True), (io.StringIO(), False)])
+def test_a_terminal_need_not_be_told_again_what_it_has_shown(a_listener, monkeypatch, results, read):
+    monkeypatch.setattr("sys.stdout", results)
+    listener, _ = a_listener(terminal=True)
     with listener:
         listener.begin("brain")
         listener(Progress("Segmenting", note="Running on the CPU"))
-        assert listener.has_shown("Running on the CPU") == terminal
+        assert listener.unread(["Running on the CPU", "Small"]) == ([] if read else ["Running on the CPU"]) + ["Small"]
         listener.begin("another")
-        assert not listener.has_shown("Running on the CPU")
+        assert listener.unread(["Running on the CPU"]) == ["Running on the CPU"]
+
+
+@pytest.mark.parametrize(("results", "read"), [("all.log", True), ("results.txt", False)])
+def test_a_log_of_progress_and_results_has_every_note_once(monkeypatch, tmp_path, results, read):
+    with (tmp_path / "all.log").open("a") as log, (tmp_path / results).open("a") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        with Listener(Console(file=log), quiet=False) as listener:
+            listener.begin("brain")
+            listener(Progress("Segmenting", note="Running on the CPU"))
+            assert listener.unread(["Running on the CPU"]) == ([] if read else ["Running on the CPU"])
 
 
 @pytest.mark.parametrize("terminal", [True, False])

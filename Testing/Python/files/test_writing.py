@@ -15,7 +15,7 @@ import pytest
 import SimpleITK as sitk
 
 from medai.errors import WriteError
-from medai.files import read, write
+from medai.files import check_target, read, write
 from medai.result import Boxes, Labelmap, Result, Segment, Table
 from medai.volume import Volume, apply_affine
 
@@ -34,6 +34,14 @@ def test_labels_come_back_voxel_for_voxel_and_in_place(tmp_path, a_labelmap, end
     np.testing.assert_array_equal(again.array, a_labelmap.array)
     assert again.array.dtype == np.uint8
     np.testing.assert_allclose(again.affine, a_labelmap.affine, rtol=0, atol=1e-14)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder of Linux in which nobody can write")
+def test_a_folder_that_is_there_and_takes_no_files_is_not_said_to_be_missing():
+    with pytest.raises(WriteError, match="read-only"):
+        check_target("/proc/result.csv")
+    with pytest.raises(WriteError, match="There is no folder"):
+        check_target("/proc/nowhere/result.csv")
 
 
 @pytest.mark.parametrize("ending", IMAGE_ENDINGS)

@@ -45,6 +45,15 @@ def test_the_probabilities_are_those_of_the_bundles_own_pipeline(a_classifier):
     assert sum(found["Probability"]) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("how", [{"anti_aliasing": True}, {"mode": "trilinear"}, {"mode": "area"}])
+def test_an_image_that_is_too_thin_to_be_made_smaller_is_refused_in_words(a_classifier, how):
+    smaller = {"_target_": "Resized", "keys": "image", "spatial_size": 16, "size_mode": "longest"}
+    root = a_classifier(pre=[smaller | how])
+    slice_of = Volume(np.eye(200, dtype=np.float32)[..., None], np.diag([0.1, 0.1, 5, 1]), "slice", "MR")
+    with pytest.raises(BundleError, match="too little is left along one edge"):
+        classify(slice_of, root)
+
+
 def test_the_decision_is_made_at_the_models_operating_point(a_classifier):
     low = a_classifier("low", points=[POINT | {"threshold": 0.05}])
     high = a_classifier("high", points=[POINT | {"threshold": 0.95}])

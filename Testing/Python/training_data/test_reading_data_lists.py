@@ -291,6 +291,23 @@ def test_a_list_named_from_where_one_stands_can_be_read_from_elsewhere(tmp_path,
     assert moved[1].files["image"] == (tmp_path / "there" / "b.nii.gz",)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.json", '{"training": [{"image": "a.png", "label": 0}]}'),
+        ("boxes.json", '{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [], "categories": []}'),
+        ("table.csv", "image,label\na.png,0\n"),
+        ("Data_Entry_2017.csv", "Image Index,Finding Labels,Patient ID\na.png,Hernia,1\n"),
+        ("visits.csv", "Subject ID,Visit,Image\nS,1,a.png\n"),
+    ],
+)
+def test_images_that_lie_elsewhere_than_their_list_are_found_for_every_kind_of_list(tmp_path, save_picture, name, text):
+    image = save_picture("there/a.png", np.zeros((4, 4), np.uint8))
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    (item,) = read_data_list(tmp_path / name, base_dir=tmp_path / "there")
+    assert item.files["image"] == (image,)
+
+
 def test_a_table_of_very_many_columns_is_read_in_time_that_grows_with_their_number(tmp_path):
     path = tmp_path / "wide.csv"
     titles = ",".join(f"c{number}" for number in range(100_000))

@@ -128,10 +128,10 @@ def test_one_stack_of_images_is_not_one_group():
     assert Counter(item.split for item in split(DataList(tuple(items)), validation=0.2))["validation"] == 2
 
 
-@pytest.mark.parametrize(("patients", "folds"), [(3, 4), (5, 1)])
+@pytest.mark.parametrize(("patients", "folds"), [(3, 4), (5, 1), (1, 2)])
 def test_too_few_patients_are_told(make_list, patients, folds):
     data = make_list([(0, f"P{patient}") for patient in range(patients) for _ in range(3)])
-    with pytest.raises(InputError, match=f"{patients} patients"):
+    with pytest.raises(InputError, match=f"that may be parted: {patients}"):
         assign_folds(data, folds)
 
 

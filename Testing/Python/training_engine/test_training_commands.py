@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from medai.api import prepare_training
 from medai.cli import app
+from medai.cli.data import read_data
 from medai.errors import JobCancelled
 from medai.jobs.worker import Worker
 
@@ -60,11 +61,25 @@ def test_a_data_list_elsewhere_and_a_stack_of_pictures_are_learned_from_together
     assert channels == {"0": "plain", "1": "spotted"}
 
 
+def test_the_rounds_of_a_cross_validation_judge_every_case_once(bright_spots):
+    rounds = [read_data([bright_spots], "auto", fold=f"{number}/3") for number in range(3)]
+    held = [{item.name for item in data.part("validation")} for data in rounds]
+    assert sorted(name for names in held for name in names) == sorted(item.name for item in rounds[0])
+    for number, (data, names) in enumerate(zip(rounds, held, strict=True)):
+        assert {item.name for item in data.part("training")}.isdisjoint(names)
+        again = read_data([bright_spots], "auto", fold=f"{number}/3")
+        assert {item.name for item in again.part("validation")} == names
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (["--set", "epochs=0"], "'0' cannot be used for 'epochs'"),
         (["--label", "spotted"], "does not name a label"),
+        (["--fold", "first"], "'first' names no fold"),
+        (["--fold", "5/5"], "The list has folds 0 to 4"),
+        (["--fold", "0"], "The list has no folds"),
+        (["--fold", "0/1"], "Use two parts or more"),
         (["--set", "epochs"], "no setting of a hyper-parameter"),
         (["--set", "speed=3"], "'speed' cannot be chosen"),
         (["--data-license", "nowhere.txt"], "cannot be read as text"),

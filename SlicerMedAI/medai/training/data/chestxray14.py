@@ -31,7 +31,7 @@ TRAINING_LIST, TEST_LIST = "train_val_list.txt", "test_list.txt"
 _NEEDED = ("Image Index", "Finding Labels", "Patient ID")
 
 
-def read_chestxray14(path: Path, *, only_present: bool = False) -> DataList:
+def read_chestxray14(path: Path, *, images: Path | None = None, only_present: bool = False) -> DataList:
     """The data set's table, with the official training and test lists when these are beside it.
 
     Parameters
@@ -39,6 +39,8 @@ def read_chestxray14(path: Path, *, only_present: bool = False) -> DataList:
     path : Path
         ``Data_Entry_2017.csv`` (or ``..._v2020.csv``), or its folder. Images are looked for in the folder and in its
         ``images`` and ``images_001/images`` ... ``images_012/images``, as the archives unpack.
+    images : Path, optional
+        In place of that folder.
     only_present : bool
         Leave out images that are not there, for a part of the archives.
 
@@ -68,6 +70,7 @@ def read_chestxray14(path: Path, *, only_present: bool = False) -> DataList:
     )
     ages = column_values([row.get("Patient Age", "") for row in rows])
     split = _official(folder)
+    folder = images or folder
     places = _places(folder)
     items = [
         DataItem(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,16 @@ SIMULATED = "SIMULATED.txt"
 """The file beside a table that says that its visits never took place."""
 
 
-def read_longitudinal(path: Path, **columns: Any) -> DataList:
+def read_longitudinal(path: Path, *, images: Path | None = None, **columns: Any) -> DataList:
     """Visits of subjects in a CSV or TSV file; see `visits_of_rows` for the options.
+
+    Parameters
+    ----------
+    path : Path
+    images : Path, optional
+        Folder that the files in the table are relative to; the table's own unless given.
+    **columns
+        Of `visits_of_rows`.
 
     Raises
     ------
@@ -29,7 +38,8 @@ def read_longitudinal(path: Path, **columns: Any) -> DataList:
     ReadError
         When the file cannot be read.
     """
-    return visits_of_rows(read_rows(path), path.parent, path.stem, **columns)
+    visits = visits_of_rows(read_rows(path), images or path.parent, path.stem, **columns)
+    return replace(visits, root=path.parent)
 
 
 def visits_of_rows(

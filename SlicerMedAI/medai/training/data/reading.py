@@ -53,6 +53,8 @@ KINDS: dict[str, tuple[str, Callable[..., DataList]]] = {
     "coco": ("boxes in COCO's format", read_coco),
 }
 """What can be read, by name: in words, and by which function. Options go to that function."""
+_OF_IMAGES = ("csv", "chestxray14", "longitudinal", "coco")
+"""Kinds that name images only, and call their folder so."""
 
 
 def read_data_list(source: str | os.PathLike[str], kind: str = "auto", **options: Any) -> DataList:
@@ -65,7 +67,8 @@ def read_data_list(source: str | os.PathLike[str], kind: str = "auto", **options
     kind : str
         ``"auto"``, or one of `KINDS`. ``"boxes"`` is never chosen by itself: the same folder is read as ``"pairs"``.
     **options
-        Of the function that reads this kind.
+        Of the function that reads this kind; and ``base_dir``, what the paths in a list or table start from, whatever
+        that function calls it.
 
     Returns
     -------
@@ -79,9 +82,7 @@ def read_data_list(source: str | os.PathLike[str], kind: str = "auto", **options
     InputError
         When it is nothing that is known here, or an option is not one of this kind.
     """
-    # Absolute, because whoever reads the images may work in another folder.
-    path = Path(source).absolute()
-    options |= {name: Path(options[name]).absolute() for name in ("base_dir",) if options.get(name) is not None}
+    path = Path(source).absolute()  # whoever reads the images may work in another folder
     if not path.exists():
         raise ReadError(f"'{source}' was not found.", "There is no such file or folder.", "Check the name.")
     chosen = recognise(path) if kind == "auto" else kind
@@ -89,6 +90,9 @@ def read_data_list(source: str | os.PathLike[str], kind: str = "auto", **options
         raise InputError(f"There is no kind of data list named '{chosen}'.", "", f"Use one of {', '.join(KINDS)}.")
     words, function = KINDS[chosen]
     signature = inspect.signature(function)
+    if options.get("base_dir") is not None:
+        root = "images" if chosen in _OF_IMAGES else "base_dir"
+        options[root] = Path(options.pop("base_dir")).absolute()
     try:
         signature.bind(path, **options)
     except TypeError as error:

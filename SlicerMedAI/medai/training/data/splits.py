@@ -220,6 +220,6 @@ def _identity(item: DataItem, data: DataList) -> tuple[str, ...]:
 def _too_few(groups: int, folds: int) -> InputError:
     return InputError(
         "The data cannot be divided like that.",
-        f"{folds} parts were asked for and there are {groups} patients, or cases, that may be parted.",
+        f"{folds} parts were asked for; patients, or cases, that may be parted: {groups}.",
         "Use two parts or more, and not more than there are patients.",
     )
