@@ -12,6 +12,7 @@ import gc
 import importlib
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -25,7 +26,7 @@ from medai.jobs.channel import Channel, ClosedError, connect
 from medai.jobs.failures import cancelled, explain_exception
 from medai.jobs.heartbeat import Heartbeat
 from medai.jobs.memory import Block, unlink
-from medai.jobs.names import ADDRESS_VARIABLE, LOG_NAME, input_name, output_name
+from medai.jobs.names import ADDRESS_VARIABLE, LOG_NAME, TEMP_NAME, input_name, output_name
 from medai.progress import Progress
 
 _LOG_LIMIT = 1 << 20
@@ -213,14 +214,15 @@ class Serving:
         for number in (self._begun, self._begun + 1):
             unlink(input_name(self._key, number))
             unlink(output_name(self._key, number))
-        with contextlib.suppress(OSError):  # Windows does not let go of a log that is still open
-            (self._folder / LOG_NAME).unlink()
-        with contextlib.suppress(OSError):
-            self._folder.rmdir()
         with contextlib.suppress(Exception):  # whatever it is, this process ends now
             if self._models is not None:
                 self._models.close()
         _end_children(but=set())
+        shutil.rmtree(self._folder / TEMP_NAME, ignore_errors=True)
+        with contextlib.suppress(OSError):  # Windows does not let go of a log that is still open
+            (self._folder / LOG_NAME).unlink()
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
         os._exit(0)  # not `sys.exit`: the main thread may be deep in native code
 
 

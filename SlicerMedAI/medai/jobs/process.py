@@ -21,7 +21,7 @@ from medai.errors import DependencyError, JobError
 from medai.jobs.channel import SECRET_BYTES, Channel, Listener
 from medai.jobs.failures import missing_package
 from medai.jobs.memory import unlink
-from medai.jobs.names import ADDRESS_VARIABLE, LOG_NAME, input_name, output_name
+from medai.jobs.names import ADDRESS_VARIABLE, LOG_NAME, TEMP_NAME, input_name, output_name
 
 PYTHON_VARIABLE = "MEDAI_PYTHON"
 _TAIL_BYTES = 16 * 1024
@@ -106,6 +106,7 @@ class Process:
         try:
             # Also the child's working directory: `-m` puts that first on its path, so it must hold nobody's modules.
             self._folder = Path(tempfile.mkdtemp(prefix="medai-"))
+            (self._folder / TEMP_NAME).mkdir()
             self._listener = Listener(expected, answer)
         except OSError as error:
             raise _not_prepared(error) from error
@@ -115,6 +116,8 @@ class Process:
         environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"
         # PyTorch on Linux takes large arrays in large pages: small ones would cost a fifth of a forward pass.
         environment.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+        # Whatever the worker and its helpers leave behind, however they end, goes with the folder.
+        environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(self._folder / TEMP_NAME))
         environment[ADDRESS_VARIABLE] = " ".join(
             [str(self._listener.port), expected.hex(), answer.hex(), str(os.getpid()), self.key]
         )

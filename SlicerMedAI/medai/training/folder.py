@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +29,7 @@ _OURS = ("configs", "models", "docs", RUNS, "eval", "LICENSE", integrity.PINS)
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """While a training is at work in a folder, keep every other one of this computer out of it.
+    """While a training is at work in a folder, keep every other one out of it.
 
     The operating system forgets the lock with the process that holds it, however that ends.
 
@@ -43,23 +40,28 @@ def alone(root: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    # Not in the folder itself: it is emptied to begin anew, and all of its files are pinned in the end.
-    place = hashlib.sha256(os.path.normcase(root.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"medai-training-{place}.lock")
+    # Beside the folder: what lies in it is removed to begin anew, and pinned in the end.
+    place = root.resolve()
+    lock = FileLock(place.with_name(f".{place.name}.lock"))
     try:
-        lock.acquire(timeout=0)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0.5, poll_interval=0.1)  # more than one try: whoever held it may be removing it just now
     except Timeout as error:
         raise InputError(
             f"Another training is at work in '{root}'.",
             "Two of them would spoil each other's files.",
             "Wait until it has ended, stop it, or choose another folder.",
         ) from error
-    except OSError:  # a disk that knows no locks, a file of another user: rather unguarded than not at all
-        yield
+    except (OSError, ValueError, NotImplementedError):
+        yield  # a disk that knows no locks, a folder in which nobody may write: rather unguarded than not at all
         return
     try:
         yield
     finally:
+        # While it is held, so that nobody loses a lock by it: who has opened this file and gets the lock next sees that
+        # it is gone, and makes another (filelock, from 3.21 on). Windows refuses; there filelock removes it itself.
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
         lock.release()
 
 

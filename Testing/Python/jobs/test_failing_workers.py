@@ -318,6 +318,7 @@ class TestParentDying:
             ("one_report_then_sleep", {"seconds": 60}),
             ("steps", {"count": 10_000, "delay_s": 0.01}),
             ("echo", {}),
+            ("litter", {"seconds": 60}),
         ],
     )
     def test_the_worker_ends_with_it(self, tmp_path, until, do, parameters):

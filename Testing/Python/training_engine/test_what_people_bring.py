@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +165,29 @@ def test_two_trainings_do_not_share_a_folder(tmp_path):
             pass
     with folder.alone(tmp_path / "model"):
         pass
+
+
+def test_of_many_trainings_that_want_a_folder_one_has_it_and_none_leaves_anything(tmp_path):
+    inside, most, began = set(), [0], []
+
+    def train_again_and_again(who: int) -> None:
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            with contextlib.suppress(InputError), folder.alone(tmp_path / "model"):
+                inside.add(who)
+                most[0] = max(most[0], len(inside))
+                began.append(who)
+                time.sleep(0.001)
+                inside.remove(who)
+
+    threads = [threading.Thread(target=train_again_and_again, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most[0] == 1
+    assert len(began) > 20
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_name_is_no_formula_in_a_table_of_cases(a_finder, a_table, tmp_path):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -55,6 +56,15 @@ def steps(job, report, count, delay_s, stage="Segmenting"):
 def one_report_then_sleep(job, report, seconds, stage="Segmenting"):
     report(Progress(stage, 0, 1, eta_s=seconds))
     time.sleep(seconds)
+
+
+def litter(job, report, seconds=0):
+    """Leaves files where temporary ones go, as processes do that are killed."""
+    folder = Path(tempfile.mkdtemp(prefix="pymp-"))
+    (folder / "listener").write_bytes(bytes(1000))
+    tempfile.mkstemp(suffix=".py")
+    one_report_then_sleep(job, report, seconds)
+    return [Table({"Folder": (str(folder),)}, "litter")]
 
 
 def sleep_then_echo(job, report, seconds):
