@@ -37,6 +37,7 @@ LOSSES = (
     "l1",
     "ssim",
     "rms",
+    "psnr",
     "hinge",
     "least_squares",
     "nll",
@@ -139,7 +140,8 @@ class TrainingParameters:
         it, white ``"gaussian"``; ``"auto"`` is that of a low dose for CT, Rician otherwise.
     loss : str
         One of `LOSSES`; ``"auto"`` is Dice with cross entropy, cross entropy, or L1, after the task. ``"rms"`` is
-        the root of each patch's mean squared error, with which weak noise weighs as much as strong. ``"hinge"`` and
+        the root of each patch's mean squared error, with which weak noise weighs more than with ``"mse"``; with
+        ``"psnr"``, its decibels, as much as strong noise. ``"hinge"`` and
         ``"least_squares"`` are a generator's, see `medai.training.components.adversarial`.
     adversarial : float
         Of a translation: weight of the discriminator's opinion beside the difference to the target, which has 1.

@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 from ignite.engine import Engine
+from monai.metrics import PSNRMetric
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
 from medai.errors import JobError
-from medai.training.components.losses import Dissimilarity, FindingsLoss, RootMeanSquare
+from medai.training.components.losses import Decibels, Dissimilarity, FindingsLoss, RootMeanSquare
 from medai.training.components.metrics import MeanAUROC
 from medai.training.components.precision import Bfloat16Inferer, computes_in_bfloat16
 from medai.training.components.restraint import FiniteLoss, GradientLimit
@@ -149,7 +150,19 @@ def test_images_with_much_noise_pull_as_hard_as_those_with_little():
     assert torch.isfinite(pred.grad).all()
 
 
-def test_a_perfect_image_has_a_finite_gradient():
+def test_a_decibel_counts_the_same_for_weak_and_strong_noise():
+    target = torch.rand(2, 1, 8, 8)
+    error = torch.tensor([0.02, 0.2]).reshape(2, 1, 1, 1)
+    psnr = PSNRMetric(max_val=1.0, reduction="mean")
+    loss = Decibels(floor=1e-6)
+    for part in (0.5, 0.25):
+        gained = psnr(target + part * error, target) - psnr(target + error, target)
+        lost = loss(target + error, target) - loss(target + part * error, target)
+        assert lost.item() == pytest.approx(gained.item(), abs=1e-3)
+
+
+@pytest.mark.parametrize("loss", [RootMeanSquare(), Decibels()])
+def test_a_perfect_image_has_a_finite_gradient(loss):
     pred = torch.zeros(1, 1, 4, 4, requires_grad=True)
-    RootMeanSquare()(pred, torch.zeros(1, 1, 4, 4)).backward()
+    loss(pred, torch.zeros(1, 1, 4, 4)).backward()
     assert (pred.grad == 0).all()

@@ -89,7 +89,30 @@ class RootMeanSquare(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Mean over the batch of images in which 1 is the full range, shape (B, C, ...)."""
-        return ((pred - target) ** 2).flatten(1).mean(1).add(self.floor**2).sqrt().mean()
+        return _mean_squares(pred, target, self.floor).sqrt().mean()
+
+
+class Decibels(torch.nn.Module):  # type: ignore[misc]
+    """How far each image is below a perfect PSNR: what is gained for weak noise counts as much as for strong noise.
+
+    Parameters
+    ----------
+    floor : float
+        Error below which less of it gains little: without one, patches of nothing but air would count most.
+    """
+
+    def __init__(self, floor: float = 4e-3) -> None:
+        super().__init__()
+        self.floor = floor
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Mean over the batch of images in which 1 is the full range, shape (B, C, ...); 0 for no error."""
+        return 10 * (_mean_squares(pred, target, self.floor) / self.floor**2).log10().mean()
+
+
+def _mean_squares(pred: Tensor, target: Tensor, floor: float) -> Tensor:
+    """Of each image's error, that of the floor added."""
+    return ((pred - target) ** 2).flatten(1).mean(1) + floor**2
 
 
 class KnownVoxels(torch.nn.Module):  # type: ignore[misc]

@@ -11,8 +11,8 @@ _LOSSES = {
     "segment": ("dice_ce", "dice", "cross_entropy", "focal"),
     "classify": ("cross_entropy", "focal"),
     "detect": ("focal", "cross_entropy"),
-    "denoise": ("l1", "mse", "ssim", "rms"),
-    "encode": ("l1", "mse", "ssim", "rms"),
+    "denoise": ("l1", "mse", "ssim", "rms", "psnr"),
+    "encode": ("l1", "mse", "ssim", "rms", "psnr"),
     "synthesize": ("hinge", "least_squares"),
     "translate": ("l1", "mse", "ssim"),
 }

@@ -254,8 +254,8 @@ def _loss(plan: Plan) -> Config:
     if plan.gives_image:
         if kind == "ssim":
             return {"_target_": f"{_OWN}.losses.Dissimilarity", "spatial_dims": plan.dimensions}
-        if kind == "rms":
-            return {"_target_": f"{_OWN}.losses.RootMeanSquare"}
+        if kind in ("rms", "psnr"):
+            return {"_target_": f"{_OWN}.losses.{'RootMeanSquare' if kind == 'rms' else 'Decibels'}"}
         return {"_target_": {"l1": "torch.nn.L1Loss", "mse": "torch.nn.MSELoss"}[kind]}
     common: Config = {"to_onehot_y": True, "weight": weight}
     dice: Config = {"softmax": True, "batch": True}
