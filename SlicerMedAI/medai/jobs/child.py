@@ -26,7 +26,7 @@ from medai.jobs.channel import Channel, ClosedError, connect
 from medai.jobs.failures import cancelled, explain_exception
 from medai.jobs.heartbeat import Heartbeat
 from medai.jobs.memory import Block, unlink
-from medai.jobs.names import ADDRESS_VARIABLE, LOG_NAME, TEMP_NAME, input_name, output_name
+from medai.jobs.names import ADDRESS_VARIABLE, LOG_NAME, TEMP_NAME, clears_up, input_name, output_name
 from medai.progress import Progress
 
 _LOG_LIMIT = 1 << 20
@@ -260,7 +260,8 @@ def _end_children(but: Container[int | None]) -> None:
     for pid, child in _children().items():
         if pid not in but:
             with contextlib.suppress(Exception):  # gone meanwhile
-                child.kill()
+                if not clears_up(child.cmdline()):
+                    child.kill()
 
 
 def _bound_log(path: Path) -> None:

@@ -1,5 +1,7 @@
 """Names that both sides of a worker know before they can talk."""
 
+from collections.abc import Sequence
+
 ADDRESS_VARIABLE = "MEDAI_WORKER"
 """Environment variable with the port, both secrets (hex), the parent's process id and the key, separated by spaces."""
 
@@ -7,6 +9,12 @@ LOG_NAME = "worker.log"
 TEMP_NAME = "tmp"
 """Folder of the worker's temporary files. Beside them nothing lies from which Python would import."""
 """File in the worker's working directory that takes its standard output and error."""
+
+
+def clears_up(command: Sequence[str]) -> bool:
+    """Whether a program of this command line is the one by which Python's multiprocessing removes what processes that
+    were killed have left behind. It ends by itself after them, and must not be killed before."""
+    return any("resource_tracker" in part for part in command)
 
 
 def input_name(key: str, number: int) -> str:

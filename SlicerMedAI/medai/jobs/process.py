@@ -7,13 +7,12 @@ import errno
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from medai.errors import DependencyError, JobError
 from medai.jobs.channel import SECRET_BYTES, Channel, Listener
 from medai.jobs.failures import missing_package
 from medai.jobs.memory import unlink
-from medai.jobs.names import ADDRESS_VARIABLE, LOG_NAME, TEMP_NAME, input_name, output_name
+from medai.jobs.names import ADDRESS_VARIABLE, LOG_NAME, TEMP_NAME, clears_up, input_name, output_name
 
 PYTHON_VARIABLE = "MEDAI_PYTHON"
 _TAIL_BYTES = 16 * 1024
@@ -196,13 +195,25 @@ class Process:
                 tree = [*self._psutil.children(recursive=True), self._psutil]
         for process in tree:
             with contextlib.suppress(psutil.Error):
-                process.kill()
-        if sys.platform != "win32":
-            # Whoever has left the tree (its own parent ended first) is still in the worker's session.
-            with contextlib.suppress(OSError):
-                os.killpg(self._popen.pid, signal.SIGKILL)
+                if not clears_up(process.cmdline()):
+                    process.kill()
+        # Whoever has left the tree (its own parent ended first) is still in the worker's session; once more, for those
+        # that were being started just now.
+        for _ in range(2):
+            for process in self._group():
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
         psutil.wait_procs([p for p in tree if p.pid != self._popen.pid], timeout=0.3)
         self.wait(1.0)
+
+    def _group(self) -> Iterator[Any]:
+        """Processes of the worker's session, but for the one that clears up after them and then ends by itself."""
+        import psutil
+
+        for pid in psutil.pids() if sys.platform != "win32" else ():
+            with contextlib.suppress(OSError, psutil.Error):
+                if os.getpgid(pid) == self._popen.pid and not clears_up((process := psutil.Process(pid)).cmdline()):
+                    yield process
 
     def close(self) -> None:
         """Let go of the connection, shared memory, log and temporary folder of a process that has ended."""

@@ -137,6 +137,20 @@ def test_long_names_of_classes_push_nothing_out_of_the_confusion_matrix(few_draw
     assert (pixels[:, :3] > 250).all()
 
 
+def test_findings_that_have_a_curve_are_drawn_however_many_without_one_come_first(rng, few_draws):
+    names = [f"absent {n}" for n in range(9)] + ["seen", "also seen"]
+    truth = np.zeros((12, len(names)))
+    truth[::2, -2] = truth[::3, -1] = 1
+    said = rng.random(truth.shape)
+    cases = [ClassificationCase(name=str(n), truth=truth[n], probability=said[n]) for n in range(len(truth))]
+    chosen = replace(few_draws, threshold=(0.5,) * 9 + (0.25, 0.125))
+    done = evaluate("classify", cases, labels=names, options=chosen)
+    said = [picture["alt"] or "" for picture in Page(done.report()).pictures]
+    (roc,) = (text for text in said if text.startswith("ROC"))
+    assert re.findall(r"(\w[\w ]*), area", roc) == ["seen", "also seen"]
+    assert done.summary.settings["threshold"] == "seen 0.25, also seen 0.125, others 0.5"
+
+
 def test_one_class_and_one_case_still_make_a_report(few_draws):
     text = evaluate("classify", [ClassificationCase(name="x", truth=1, probability=0.7)], options=few_draws).report()
     assert "no negative case" in text

@@ -39,3 +39,16 @@ def test_nothing_is_left_of_a_job_that_did_not_end_by_itself(temporary, a_worker
         running.wait()
     a_worker.close()
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="semaphores cannot be listed on this system")
+@pytest.mark.parametrize("end", ["cancelled", "killed", "closed"])
+def test_semaphores_go_with_whoever_shared_them(tmp_path, a_worker, a_job, until, end):
+    running = a_worker.submit(a_job("semaphore", file=str(tmp_path / "name"), seconds=60))
+    until(lambda: running.poll() is not None and running.last_progress.stage == "Segmenting")
+    place = Path("/dev/shm") / ("sem." + (tmp_path / "name").read_text(encoding="utf-8").lstrip("/"))
+    assert place.exists()
+    {"cancelled": running.cancel, "killed": psutil.Process(a_worker.pid).kill, "closed": a_worker.close}[end]()
+    with pytest.raises(MedAIError):
+        running.wait()
+    until(lambda: not place.exists())

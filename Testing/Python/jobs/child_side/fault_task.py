@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -65,6 +66,13 @@ def litter(job, report, seconds=0):
     tempfile.mkstemp(suffix=".py")
     one_report_then_sleep(job, report, seconds)
     return [Table({"Folder": (str(folder),)}, "litter")]
+
+
+def semaphore(job, report, file, seconds):
+    """What a loader with processes of its own makes; it outlives whoever made it, unless somebody clears up."""
+    held = multiprocessing.get_context("spawn").Semaphore()
+    Path(file).write_text(held._semlock.name, encoding="utf-8")
+    one_report_then_sleep(job, report, seconds)
 
 
 def sleep_then_echo(job, report, seconds):

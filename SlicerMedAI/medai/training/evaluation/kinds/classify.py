@@ -44,14 +44,13 @@ def classification_findings(cases: Iterable[ClassificationCase], labels: Sequenc
         truths.append(truth)
         said.append(probability)
     details, notes = _details(truths, said, labels, options)
-    thresholds = [f"{t:.6g}" for t in dict.fromkeys(details.thresholds)]
     return Findings(
         rows=_rows(names, details),
         estimates=_estimates(details, people, options),
         details=details,
         worst=worst.ranked(),
         people=tuple(people),
-        settings={"threshold": ", ".join(thresholds)} if thresholds else {},
+        settings={"threshold": _in_words(details)} if details.thresholds else {},
         notes=notes,
     )
 
@@ -104,6 +103,15 @@ def _details(
         bins=options.bins,
     )
     return details, ()
+
+
+def _in_words(details: ClassificationDetails) -> str:
+    """One threshold, or those that somebody has chosen for findings."""
+    if len(set(details.thresholds)) == 1:
+        return f"{details.thresholds[0]:.6g}"
+    pairs = list(zip(details.labels, details.thresholds, strict=True))
+    chosen = [f"{label} {threshold:.3g}" for label, threshold in pairs if threshold != _EVEN]
+    return ", ".join([*chosen, *([f"others {_EVEN}"] if len(chosen) < len(pairs) else [])])
 
 
 def _one_of_several(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medai.training.evaluation.calibration import reliability
 from medai.training.evaluation.classification import precision_recall_curve, roc_curve
@@ -21,8 +22,14 @@ def classification_plots(summary: Summary, details: ClassificationDetails) -> li
     return [picture for picture in found if picture]
 
 
-def _curves(details: ClassificationDetails) -> list[tuple[int, str]]:
-    return list(enumerate(details.labels))[:_MOST_CURVES]
+def _curves(details: ClassificationDetails) -> list[tuple[int, int, str]]:
+    """Color, column and name of the first findings that some cases have and others have not: others have no curve."""
+    drawn = [(n, label) for n, label in enumerate(details.labels) if len(np.unique(_known(details.truth[:, n]))) > 1]
+    return [(color, n, label) for color, (n, label) in enumerate(drawn[:_MOST_CURVES])]
+
+
+def _known(truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(truth[~np.isnan(truth)])
 
 
 def _area(summary: Summary, metric: str, details: ClassificationDetails, label: str) -> str:
@@ -33,12 +40,12 @@ def _area(summary: Summary, metric: str, details: ClassificationDetails, label: 
 def _roc(summary: Summary, details: ClassificationDetails) -> Picture | None:
     figure, (axes,) = drawing.new_figure()
     said = []
-    for n, label in _curves(details):
+    for number, n, label in _curves(details):
         fpr, tpr, _ = roc_curve(details.truth[:, n], details.probability[:, n])
         if not len(fpr):
             continue
         area = _area(summary, "auroc", details, label)
-        color, style = drawing.SERIES[n], drawing.STYLES[n % 4]
+        color, style = drawing.SERIES[number], drawing.STYLES[number % 4]
         axes.plot(fpr, tpr, style, color=color, linewidth=1.8, label=f"{drawing.literal(label)}: {area}")
         said.append(f"{label}, area {area}")
         if details.mode == "binary":
@@ -49,7 +56,7 @@ def _roc(summary: Summary, details: ClassificationDetails) -> Picture | None:
     axes.plot([0, 1], [0, 1], color="#7b8794", linewidth=0.9, linestyle=(0, (2, 3)))
     drawing.unit_square(axes)
     drawing.name_axes(axes, "1 − specificity (false positive rate)", "Sensitivity (true positive rate)")
-    drawing.legend(axes, loc="lower right")
+    drawing.legend(axes, loc="best")
     return Picture(
         drawing.png(figure),
         f"ROC curve. {'; '.join(said)}.",
@@ -61,12 +68,12 @@ def _roc(summary: Summary, details: ClassificationDetails) -> Picture | None:
 def _precision_recall(summary: Summary, details: ClassificationDetails) -> Picture | None:
     figure, (axes,) = drawing.new_figure()
     said = []
-    for n, label in _curves(details):
+    for number, n, label in _curves(details):
         recall, precision = precision_recall_curve(details.truth[:, n], details.probability[:, n])
         if not len(recall):
             continue
         area = _area(summary, "auprc", details, label)
-        color, style = drawing.SERIES[n], drawing.STYLES[n % 4]
+        color, style = drawing.SERIES[number], drawing.STYLES[number % 4]
         name = f"{drawing.literal(label)}: {area}"
         axes.plot(recall, precision, style, color=color, linewidth=1.8, drawstyle="steps-post", label=name)
         share = float(np.nanmean(details.truth[:, n]))
@@ -76,7 +83,7 @@ def _precision_recall(summary: Summary, details: ClassificationDetails) -> Pictu
         return None
     drawing.unit_square(axes)
     drawing.name_axes(axes, "Recall (sensitivity)", "Precision (positive predictive value)")
-    drawing.legend(axes, loc="lower left")
+    drawing.legend(axes, loc="best")
     return Picture(
         drawing.png(figure),
         f"Precision-recall curve. {'; '.join(said)}.",

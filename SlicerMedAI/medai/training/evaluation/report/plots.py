@@ -128,7 +128,7 @@ def _detection_precision(details: DetectionDetails) -> Picture | None:
         return None
     drawing.unit_square(axes)
     drawing.name_axes(axes, "Recall (sensitivity)", "Precision")
-    drawing.legend(axes, loc="lower left")
+    drawing.legend(axes, loc="best")
     return Picture(
         drawing.png(figure),
         f"Precision-recall curve of boxes. {'; '.join(said)}.",
@@ -149,7 +149,7 @@ def _precision_by_overlap(details: DetectionDetails) -> Picture | None:
         axes.plot(thresholds, value, style, color=color, markersize=4, label=drawing.literal(name))
     axes.set_ylim(-0.015, 1.015)
     drawing.name_axes(axes, "Overlap that counts as found (IoU)", "Average precision")
-    drawing.legend(axes, loc="lower left")
+    drawing.legend(axes, loc="best")
     means = ", ".join(
         f"{m:.2f} at {t:.2f}" for t, m in zip(thresholds, np.mean(list(values.values()), axis=0), strict=True)
     )
