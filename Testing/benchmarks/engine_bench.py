@@ -192,17 +192,20 @@ def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
 def _forward_passes(
     name: str, loaded: Any, pipeline: Any, volume: Volume, *, backend: str, roi: tuple[int, int, int]
 ) -> float:
-    """Seconds that the network alone takes for the job's windows."""
+    """Seconds that the network alone takes for the job's windows, as many at once as in the job."""
     import torch
 
     batch = loaded.prepared.get(pipeline, (volume,))
     image = batch[pipeline.image_key(batch)].as_tensor()
-    network = loaded.fastest(pipeline, backend).network(image, lambda: None)
-    window = image[(slice(None), slice(None), *(slice(0, n) for n in roi))].contiguous()
+    fastest = loaded.fastest(pipeline, backend)
+    network = fastest.network(image, lambda: None)
+    window = image[(slice(None), slice(None), *(slice(0, n) for n in roi))]
     count = 1 if name == "DenseNet121" else pipeline.count_windows(batch)
+    together = min(fastest.at_once(network, image), count)
+    passes = window.expand(count, *window.shape[1:]).contiguous().split(together)
     with torch.inference_mode():
-        network(window)
-        return _timed(lambda: [network(window) for _ in range(count)])[0]
+        network(passes[0])
+        return _timed(lambda: [network(windows) for windows in passes])[0]
 
 
 def _watched(command: list[str]) -> tuple[float, int]:

@@ -225,11 +225,13 @@ class Int8Forward:
         if not takes or self._window not in (None, tuple(x.shape[1:])):
             return type(self._network).forward(self._network, x, *args, **kwargs)
         plain = [one.detach().as_subclass(torch.Tensor).contiguous() for one in given]
-        # A form for one size of window takes one at a time.
-        calls = zip(*(one.split(1) for one in plain), strict=True) if self._window else (plain,)
-        each = [self._runner.outputs(*call) for call in calls]
-        found = each[0] if len(each) == 1 else [torch.cat(parts) for parts in zip(*each, strict=True)]
-        return _filled(self._outputs, [like(one, x) for one in found])
+        return _filled(self._outputs, [like(one, x) for one in self._runner.outputs(*plain)])
+
+    def at_once(self, window: tuple[int, ...]) -> int:
+        """How many windows of that size, (C, spatial), are best handed over together."""
+        from medai.engine.backends.converted import at_once
+
+        return at_once(self._runner, window)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Int8Forward:
         # The compiled network is shared: it cannot be copied, and never changes.

@@ -91,6 +91,13 @@ class Fastest:
                 self._known[self._key] = self._ready
         return self._ready
 
+    def at_once(self, network: torch.nn.Module, image: torch.Tensor) -> int:
+        """How many windows of an image a network from here is best given together."""
+        from medai.engine.backends.converted import at_once
+
+        channels, roi_size = _window(self._pipeline.inferer, image)
+        return at_once(network, (channels, *roi_size)) if roi_size is not None else 1
+
     @property
     def _key(self) -> Hashable:
         return self._requested, self._window

@@ -82,6 +82,7 @@ class Ladder:
         self._steps: list[str] = []
         self._pipeline: Pipeline | None = None
         self._fastest: Fastest | None = None
+        self._at_once = 1
 
     @property
     def device(self) -> Device:
@@ -108,7 +109,8 @@ class Ladder:
     @property
     def inferer(self) -> Any:
         """How the network goes over an image now."""
-        return self.pipeline.inferer_for(**self._rung.changes(self.pipeline.inferer), overlap=self._choices.overlap)
+        changes = self._rung.changes(self.pipeline.inferer, self._at_once)
+        return self.pipeline.inferer_for(**changes, overlap=self._choices.overlap)
 
     def preprocessed(self, volumes: Sequence[Volume]) -> Data:
         """A batch of one image, kept for the next call."""
@@ -133,14 +135,13 @@ class Ladder:
         dict
             As from `Pipeline.infer`.
         """
-        inferer = self.inferer if inferer is None else inferer
-        total = self.pipeline.count_windows(batch, inferer=inferer)
+        total = self.pipeline.count_windows(batch, inferer=inferer or self.inferer)
         on_window(0, total)
         if network is None:
             network = self._network(batch, lambda: on_window(0, total))
         network = self._rung.in_precision(network)
         return self.pipeline.infer(
-            batch, network, inferer=inferer, on_window=lambda n: self._at_window(on_window, n, total)
+            batch, network, inferer=inferer or self.inferer, on_window=lambda n: self._at_window(on_window, n, total)
         )
 
     def predict(self, volumes: Sequence[Volume], seen: Mirrors, block: Block | None, on_window: OnWindow) -> Prediction:
@@ -198,6 +199,7 @@ class Ladder:
         following = lower(
             self._rung,
             self.pipeline.inferer,
+            at_once=self._at_once,
             windows_chosen=self._choices.sw_batch_size is not None,
             merging_elsewhere=isinstance(short, WholeOutputError),
             streamed=streamed,
@@ -221,16 +223,16 @@ class Ladder:
     ) -> Prediction:
         from medai.engine.streaming.predict import count, predict
 
-        pipeline, inferer = self.pipeline, self.inferer
+        pipeline = self.pipeline
         batch = self.preprocessed(volumes)
-        total = count(pipeline, batch, volumes[0], inferer=inferer, region=block)
+        total = count(pipeline, batch, volumes[0], inferer=self.inferer, region=block)
         on_window(0, total)
         network = self._rung.in_precision(self._network(batch, lambda: on_window(0, total)))
         return predict(
             pipeline,
             batch,
             volumes[0],
-            inferer=inferer,
+            inferer=self.inferer,
             network=network if seen == ((),) else Mirrored(network, seen),
             on_window=lambda done: self._at_window(on_window, done, total),
             region=block,
@@ -238,10 +240,12 @@ class Ladder:
         )
 
     def _network(self, batch: Data, while_waiting: Callable[[], None]) -> torch.nn.Module:
-        """The fastest that is known; why it is, is told."""
+        """The fastest that is known; why it is, is told. From then on `inferer` suits it."""
         pipeline, fastest = self.pipeline, self._fastest
         assert fastest is not None  # as the pipeline is there
-        network = fastest.network(batch[pipeline.image_key(batch)], while_waiting)
+        image = batch[pipeline.image_key(batch)]
+        network = fastest.network(image, while_waiting)
+        self._at_once = fastest.at_once(network, image)
         if fastest.reason:
             self._mention(fastest.reason)
         return network

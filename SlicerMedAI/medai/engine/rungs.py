@@ -52,11 +52,21 @@ class Rung:
         """For the buffer in which windows are merged; None is what memory allows."""
         return 0 if self.least_buffer else None
 
-    def changes(self, inferer: Any) -> dict[str, Any]:
-        """What is other than the model's own inferer has it."""
+    def changes(self, inferer: Any, at_once: int = 1) -> dict[str, Any]:
+        """What is other than the model's own inferer has it.
+
+        Parameters
+        ----------
+        inferer : monai.inferers.Inferer
+        at_once : int
+            How many windows the network is best given together, where neither the model nor this rung wants more or
+            fewer.
+        """
         changes: dict[str, Any] = {}
         if self.sw_batch_size is not None:
             changes["sw_batch_size"] = self.sw_batch_size
+        elif at_once > int(getattr(inferer, "sw_batch_size", at_once)):
+            changes["sw_batch_size"] = at_once
         if self.merge_on_host and hasattr(inferer, "device"):
             changes["device"] = "cpu"
         if self.smaller_windows:
@@ -69,7 +79,13 @@ class Rung:
 
 
 def lower(
-    rung: Rung, inferer: Any, *, windows_chosen: bool = False, merging_elsewhere: bool = False, streamed: bool = True
+    rung: Rung,
+    inferer: Any,
+    *,
+    at_once: int = 1,
+    windows_chosen: bool = False,
+    merging_elsewhere: bool = False,
+    streamed: bool = True,
 ) -> tuple[str, Rung] | None:
     """The next rung down, and what it means in half a sentence; None below the lowest.
 
@@ -79,6 +95,8 @@ def lower(
         Where memory ran out.
     inferer : monai.inferers.Inferer
         The model's own.
+    at_once : int
+        As it was given to `Rung.changes`.
     windows_chosen : bool
         Whether a person chose the number of windows at once: theirs to keep.
     merging_elsewhere : bool
@@ -86,7 +104,7 @@ def lower(
     streamed : bool
         Whether the image can be gone through in parts.
     """
-    steps = _below(rung, inferer, windows_chosen)
+    steps = _below(rung, inferer, at_once, windows_chosen)
     if not streamed:
         steps = (step for step in steps if not step[1].least_buffer)
     if merging_elsewhere:
@@ -94,10 +112,10 @@ def lower(
     return next(steps, None)
 
 
-def _below(rung: Rung, inferer: Any, windows_chosen: bool) -> Iterator[tuple[str, Rung]]:
+def _below(rung: Rung, inferer: Any, at_once: int, windows_chosen: bool) -> Iterator[tuple[str, Rung]]:
     in_windows = hasattr(inferer, "roi_size")
     gpu = rung.device.name != "cpu"
-    if in_windows and not windows_chosen and (rung.sw_batch_size or int(inferer.sw_batch_size)) > 1:
+    if in_windows and not windows_chosen and (rung.sw_batch_size or max(int(inferer.sw_batch_size), at_once)) > 1:
         yield "the image was processed one window at a time", replace(rung, sw_batch_size=1)
     if in_windows and gpu and not rung.merge_on_host:
         yield "results were put together in the computer's memory", replace(rung, merge_on_host=True)

@@ -13,7 +13,7 @@ import torch
 from monai.data import MetaTensor
 from monai.inferers import SlidingWindowInferer
 
-from medai.engine.backends import kinds
+from medai.engine.backends import kinds, openvino
 from medai.engine.backends.converted import ConvertedNetwork, Runner
 
 Network = Callable[..., torch.nn.Module]
@@ -64,6 +64,80 @@ def test_an_output_is_not_changed_by_the_next_call(
         second = run(an_image(1, 1, size, size, size, seed=1))
         assert torch.equal(first, before)
         assert not torch.equal(first, second)
+
+
+@pytest.fixture
+def a_runner(a_network_and_window: Given) -> Callable[..., openvino.OpenVINORunner]:
+    """The small UNet in OpenVINO, with so many threads."""
+    if not openvino.version():
+        pytest.skip("OpenVINO is not installed")
+    network, window = a_network_and_window("UNet")
+
+    def make(threads: int = 2, *, fixed: bool = False) -> openvino.OpenVINORunner:
+        return openvino.OpenVINORunner(
+            openvino.converted(network, torch.rand(1, *window), fixed=fixed), threads, window
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_windows_that_are_computed_two_at_once_are_what_each_is_alone(
+    fixed: bool, a_runner: Callable[..., openvino.OpenVINORunner], an_image: Image
+) -> None:
+    run, alone, x = a_runner(fixed=fixed), a_runner(1), an_image(5, 1, 16, 16, 16)
+    assert (run.at_once((1, 16, 16, 16)), alone.at_once((1, 16, 16, 16))) == (2, 1)
+    expected = torch.cat([alone(one) for one in x.split(1)])
+    for count in (4, 1, 1, 5, 3, 2, 1):
+        torch.testing.assert_close(run(x[:count]), expected[:count], rtol=1e-5, atol=1e-5)
+
+
+def test_only_windows_of_the_expected_size_are_better_handed_over_together(
+    a_runner: Callable[..., openvino.OpenVINORunner],
+) -> None:
+    assert a_runner().at_once((1, 32, 16, 16)) == 1
+    assert a_runner(3).at_once((1, 16, 16, 16)) == 1  # one thread would be left over
+
+
+def test_two_windows_are_computed_at_once_only_where_memory_has_room_for_both(
+    a_runner: Callable[..., openvino.OpenVINORunner], an_image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [0]
+    monkeypatch.setattr("medai.engine.streaming.available.available_bytes", lambda: free[0])
+    run, x = a_runner(), an_image(2, 1, 16, 16, 16)
+    assert run.at_once((1, 16, 16, 16)) == 1
+    expected = run(x)
+    free[0] = 2**30
+    assert run.at_once((1, 16, 16, 16)) == 2
+    torch.testing.assert_close(run(x), expected, rtol=1e-5, atol=1e-5)
+    monkeypatch.setattr(openvino, "_MOST_BYTES_OF_ANOTHER", 1000)
+    assert a_runner().at_once((1, 16, 16, 16)) == 1
+
+
+def test_when_two_windows_at_once_fail_they_are_computed_one_by_one_unseen(
+    a_runner: Callable[..., openvino.OpenVINORunner],
+    a_network: Network,
+    an_image: Image,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run, x = a_runner(), an_image(4, 1, 16, 16, 16)
+    form, asked = run._form, []
+
+    def form_for_one(name: str) -> object:
+        asked.append(name)
+        if name == openvino._PAIR:
+            raise RuntimeError("bad allocation")
+        return form(name)
+
+    monkeypatch.setattr(run, "_form", form_for_one)
+    ready = ConvertedNetwork(a_network(), run)
+    with torch.inference_mode(), caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            torch.testing.assert_close(ready(x), a_network()(x), rtol=1e-4, atol=1e-4)
+    assert asked.count(openvino._PAIR) == 1
+    assert ready.at_once((1, 16, 16, 16)) == 1
+    assert not caplog.text
 
 
 def test_works_inside_monais_own_sliding_windows(

@@ -47,6 +47,19 @@ def test_one_window_at_a_time_is_not_told_to_a_model_that_takes_one(windows):
     assert "smaller parts" in _all(Rung(CPU), windows)[0][0]
 
 
+def test_one_window_at_a_time_is_the_first_step_for_a_network_that_gets_several(windows):
+    windows.sw_batch_size = 1
+    assert Rung(CPU).changes(windows, at_once=2) == {"sw_batch_size": 2}
+    (step, rung), *_ = _all(Rung(CPU), windows, at_once=2)
+    assert "one window at a time" in step
+    assert rung.changes(windows, at_once=2) == {"sw_batch_size": 1}
+
+
+def test_a_model_that_takes_more_windows_at_once_and_one_that_takes_whole_images_are_left_as_they_are(windows):
+    assert Rung(CPU).changes(windows, at_once=2) == {}
+    assert Rung(CPU).changes(SimpleInferer(), at_once=2) == {}
+
+
 def test_a_number_of_windows_that_a_person_chose_is_kept(windows):
     rungs = _all(Rung(CPU, 4), windows, windows_chosen=True)
     assert {rung.sw_batch_size for _, rung in rungs} == {4}

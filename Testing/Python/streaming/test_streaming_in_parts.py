@@ -131,7 +131,7 @@ def test_raising_from_progress_stops_it(a_resampled_case: Any) -> None:
 
     with pytest.raises(StoppedError):
         a_resampled_case.streamed(network=watched, on_window=stop)
-    assert sum(passes) <= 5  # two windows were on their way when the third was told
+    assert passes in ([2, 2], [2, 2, 2])  # two more were on their way when the third was told
 
 
 def test_overlap_and_batch_are_those_asked_for(a_resampled_case: Any) -> None:

@@ -27,7 +27,7 @@ class ConvertedNetwork(torch.nn.Module):  # type: ignore[misc]
     run : callable
         The converted model.
     window : tuple of int, optional
-        (C, spatial) of the only windows that it was proven for, one at a time; None when it takes any size.
+        (C, spatial) of the only windows that it was proven for; None when it takes any size.
     """
 
     def __init__(self, network: torch.nn.Module, run: Runner, window: tuple[int, ...] | None = None) -> None:
@@ -36,13 +36,17 @@ class ConvertedNetwork(torch.nn.Module):  # type: ignore[misc]
         self._run: Runner | None = run
         self._window = window
 
+    def at_once(self, window: tuple[int, ...]) -> int:
+        """How many windows of that size, (C, spatial), are best handed over together."""
+        return at_once(self._run, window)
+
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         if self._run is None or args or kwargs or not self._takes(x):
             return self.network(x, *args, **kwargs)
         # Images that carry metadata (monai.data.MetaTensor) keep it, as they do in a network.
         plain = x.detach().as_subclass(torch.Tensor).contiguous()
         try:
-            batches = [plain] if self._window is None else plain.split(1)
+            batches = [plain] if self._window is None else plain.split(at_once(self, self._window))
             outputs = [self._run(batch) for batch in batches]
         except Exception as error:
             _log.warning("The converted model failed, PyTorch goes on: %s", error)
@@ -59,6 +63,12 @@ class ConvertedNetwork(torch.nn.Module):  # type: ignore[misc]
             and not (torch.is_grad_enabled() and x.requires_grad)
             and (self._window is None or tuple(x.shape[1:]) == self._window)
         )
+
+
+def at_once(network: object, window: tuple[int, ...]) -> int:
+    """How many windows of that size, (C, spatial), a network is best given together, as far as it says so; else 1."""
+    told = getattr(network, "at_once", None) or getattr(getattr(network, "forward", None), "at_once", None)
+    return int(told(window)) if callable(told) else 1
 
 
 def like(output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

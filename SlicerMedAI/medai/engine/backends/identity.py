@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-_FORMAT = 3  # of what is kept in the cache; another number makes everything before it unknown
+_FORMAT = 4  # of what is kept in the cache; another number makes everything before it unknown
 
 
 def key(digest: str, *, device: str, requested: str, channels: int, roi_size: tuple[int, ...], backends: str) -> str:

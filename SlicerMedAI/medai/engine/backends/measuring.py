@@ -14,7 +14,7 @@ import torch
 
 from medai.engine.backends import eager, probe
 from medai.engine.backends.choice import Choice, Measured, best
-from medai.engine.backends.converted import Runner
+from medai.engine.backends.converted import Runner, at_once
 from medai.engine.memory import is_out_of_memory
 
 HALF_DEVIATION = 1e-2
@@ -182,12 +182,23 @@ class Measuring:
                 network = _Bare(run, window)
                 images = self._images[:1] if fixed else self._images
                 agreement = self._verified(network, images, probe.LARGEST_DEVIATION)
+                agreement = min(agreement, self._agreement_of_several(converter.load(files, 2, self._probed), window))
             except Exception as error:
                 self._refuse(name, error)
                 continue
             self._refused.pop(name, None)
             return Converted(folder, network, window, agreement)
         return None
+
+    def _agreement_of_several(self, run: Runner, window: tuple[int, ...] | None) -> float:
+        """For windows that are computed at the same time, where a form does that given more threads than measured
+        with."""
+        count = at_once(run, self._probed)
+        if count == 1:
+            return 1.0
+        windows = [self._images[0].roll(number, -1) for number in range(count)]
+        expected = torch.cat([self._network(one) for one in windows])
+        return _sufficient(probe.compare(expected, _Bare(run, window)(torch.cat(windows))), probe.LARGEST_DEVIATION)
 
     def _other_orders(self) -> tuple[Measured, ...]:
         """PyTorch's own other forms, of a copy: they put the weights into another order."""
@@ -204,12 +215,7 @@ class Measuring:
         return measured
 
     def _verified(self, form: probe.Network, images: list[torch.Tensor], limit: float) -> float:
-        found = probe.verify(self._network, form, images)
-        if not found.suffices(limit):
-            raise probe.DisagreementError(
-                f"labels agree on {found.labels:.4%} of voxels, outputs differ by {found.deviation:.1e} of their range"
-            )
-        return found.labels
+        return _sufficient(probe.verify(self._network, form, images), limit)
 
     def _timed(self, name: str, form: probe.Network, agreement: float) -> tuple[Measured, ...]:
         wait = _waiting(self._device)
@@ -233,12 +239,21 @@ class _Bare(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, run: Runner, window: tuple[int, ...] | None) -> None:
         super().__init__()
         self._run = run
-        self._each = window is not None
+        self._window = window
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self._each:
+        if self._window is None:
             return self._run(x)
-        return torch.cat([self._run(one) for one in x.split(1)])
+        return torch.cat([self._run(some) for some in x.split(at_once(self._run, self._window))])
+
+
+def _sufficient(found: probe.Agreement, limit: float) -> float:
+    """Part of the voxels with the same label."""
+    if not found.suffices(limit):
+        raise probe.DisagreementError(
+            f"labels agree on {found.labels:.4%} of voxels, outputs differ by {found.deviation:.1e} of their range"
+        )
+    return found.labels
 
 
 def _waiting(device: str) -> Callable[[], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from itertools import takewhile
 
 import torch
 from monai.inferers import SlidingWindowInferer
@@ -84,14 +85,17 @@ class Sweeps:
         swept = [axes[sources.index(source)] for source in self._order]
         swept += [AxisMap.identity(2 - n, 1) for n in range(len(self._missing))]
         box = [axis.reach() for axis in swept]
-        # Only the network's own output tells how many channels it has. This window is the first in any case.
-        first = next(iter(self._touching(box)), self._windows.starts[0])
+        # Only the network's own output tells how many channels it has. These windows are the first in any case.
+        first = self._touching(box)[: 1 if budget_bytes is not None else min(self._batch, 2)]
+        first = first or [self._windows.starts[0]]
         self._tell(0)
-        self._first[first] = self._forwarded(self._cut_out([first]).to(self._window_device))[0]
-        self._tell(1)
-        channels = len(self._first[first])
-        nothing = _label_of_nothing(self._first[first].new_zeros(channels, *[1] * len(grid.shape)), recipe)
+        outputs = self._forwarded(self._cut_out(first).to(self._window_device))
+        self._first = dict(zip(first, outputs, strict=True))
+        self._tell(len(first))
+        channels = outputs.shape[1]
+        nothing = _label_of_nothing(outputs.new_zeros(channels, *[1] * len(grid.shape)), recipe)
         labels = nothing.repeat(1, *grid.shape)
+        del outputs  # each goes when it is merged
         if all(stop > start for start, stop in spans):
             inside = (slice(None), *(slice(*span) for span in spans))
             part = labels[inside]
@@ -141,10 +145,13 @@ class Sweeps:
 
     def _outputs(self, starts: Sequence[Corner]) -> Iterator[tuple[Start, torch.Tensor]]:
         """The weighted outputs for these windows, with planes, channels, rows and columns in this order."""
-        known = [start for start in starts if start in self._first]
+        known = list(takewhile(self._first.__contains__, starts))
         for start in known:
             yield self._placed(start, self._first.pop(start))
-        rest = [start for start in starts if start not in known]
+        # Those of another part are computed again there: it begins with others, and sums are made in MONAI's order.
+        self._done -= len(self._first)
+        self._first.clear()
+        rest = starts[len(known) :]
         groups = [rest[n : n + self._batch] for n in range(0, len(rest), self._batch)]
         windows = self._on_device(map(self._cut_out, groups))
         beside = self._outputs_at_once > 1
