@@ -33,10 +33,6 @@ def rewrite(model: Any) -> int:
     return rewriting.rewrite(model, "Convolution", _halved)
 
 
-def _halved(x: Any, convolution: Convolution, bias: npt.NDArray[Any] | None) -> Any:
-    return None if _axis_to_halve(convolution, x.get_shape()) is None else _output(x, convolution, bias)
-
-
 def _axis_to_halve(convolution: Convolution, shape: Sequence[int]) -> int | None:
     """The first spatial axis, but the innermost, along which it pays for an input of that shape; None for none."""
     weights = convolution.weights
@@ -52,15 +48,24 @@ def _axis_to_halve(convolution: Convolution, shape: Sequence[int]) -> int | None
     return None
 
 
-def _output(x: Any, convolution: Convolution, bias: npt.NDArray[Any] | None) -> Any:
+def _output(x: Any, given: Convolution, bias: npt.NDArray[Any] | None) -> Any:
     """The node that gives it, for `x` an ``openvino.Output``."""
     from openvino import opset13 as ops
 
-    given = convolution
+    halved = _halved(x, given, bias)
+    if halved is not None:
+        return halved
+    found = ops.convolution(x, given.weights, given.strides, given.begin, given.end, given.dilations)
+    return found if bias is None else ops.add(found, bias)
+
+
+def _halved(x: Any, given: Convolution, bias: npt.NDArray[Any] | None) -> Any:
+    """The same with half of the multiplications along one axis at least; None where that does not pay."""
+    from openvino import opset13 as ops
+
     axis = _axis_to_halve(given, x.get_shape())
     if axis is None:
-        found = ops.convolution(x, given.weights, given.strides, given.begin, given.end, given.dilations)
-        return found if bias is None else ops.add(found, bias)
+        return None
     place = axis + 2
     length = _length(given, axis, x.get_shape()[place])
     taps = [_every_fourth(x, place, start - given.begin[axis], _tiles(length)) for start in range(6)]
