@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -20,9 +21,15 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _alone(tmp_path_factory) -> Iterator[None]:
-    """Keep the tests, and the workers that they start, from the models and the trust of the user who runs them."""
+    """Keep the tests, and the workers that they start, from the models and the trust of the user who runs them, and
+    what they leave behind from the folder for temporary files."""
     home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
+    # Not in the folder of this session: names of sockets in it would be longer than a system allows.
+    temporary = tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True)
+    with temporary as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", folder)
+        for name in ("TMPDIR", "TEMP", "TMP"):
+            patch.setenv(name, folder)
         patch.setenv("MEDAI_HOME", str(home))
         patch.setenv("MEDAI_TRUST", str(home / "trusted.json"))
         yield

@@ -33,6 +33,8 @@ def compress_model(
 ) -> Result:
     """Make a smaller, faster model of a model, beside it; waits until it is done and judged.
 
+    An autoencoder that a denoiser carries (``configs/encode.json``) stays as it is.
+
     Parameters
     ----------
     model : str or Path

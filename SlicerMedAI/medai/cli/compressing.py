@@ -57,7 +57,11 @@ def compress(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Make a smaller, faster model of a model, and compare both: size, time, memory, and how good it is."""
+    """Make a smaller, faster model of a model, and compare both: size, time, memory, and how good it is.
+
+    An autoencoder that a denoiser carries for 'medai encode' stays as it is; one trained by itself ('medai train --task
+    encode') can be compressed.
+    """
     with guarded(debug=debug):
         from medai.api import compress_model
 

@@ -213,9 +213,9 @@ def test_an_entry_larger_than_the_limit_is_kept_for_now(a_cache: Cache, some_fil
 
 
 def test_what_a_killed_process_left_is_cleared_after_a_day(a_cache: Cache) -> None:
-    for name in (".new-killed", ".old-killed"):
+    for name, days in ((".new-killed", 2), (".old-killed", 2), (".new-from-the-future", -2)):
         (a_cache.folder / name).mkdir()
-        _age(a_cache, name, 2 * 24 * 3600)
+        _age(a_cache, name, days * 24 * 3600)
     (a_cache.folder / ".new-now").mkdir()
     a_cache.write(KEY, {})
     assert {path.name for path in a_cache.folder.iterdir()} == {".new-now", KEY}
@@ -259,11 +259,12 @@ def test_one_process_at_a_time_makes_an_entry_and_its_death_frees_it(a_cache: Ca
         assert mine
 
 
-def test_attempts_are_counted_until_forgotten_or_a_day_old(a_cache: Cache) -> None:
+@pytest.mark.parametrize("old", [2 * 24 * 3600, -2 * 24 * 3600])  # or from a clock that has been set back since
+def test_attempts_are_counted_until_forgotten_or_a_day_old(a_cache: Cache, old: int) -> None:
     assert [a_cache.count_attempt(KEY) for _ in range(3)] == [1, 2, 3]
     assert a_cache.count_attempt(OTHER) == 1
     assert (a_cache.attempts(KEY), a_cache.attempts(THIRD)) == (3, 0)
-    _age(a_cache, f"{KEY}.attempts", 2 * 24 * 3600)
+    _age(a_cache, f"{KEY}.attempts", old)
     assert a_cache.count_attempt(KEY) == 1
     a_cache.forget_attempts(KEY)
     assert a_cache.count_attempt(KEY) == 1

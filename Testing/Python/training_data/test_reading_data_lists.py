@@ -102,6 +102,14 @@ def test_a_monai_list_keeps_folds_patients_and_values(tmp_path):
     assert data.task == "classify"
 
 
+def test_images_to_make_others_into_may_be_folders_of_dicom_slices(tmp_path):
+    (tmp_path / "p1" / "FLAIR").mkdir(parents=True)
+    entry = {"image": "p1/T1", "target": "p1/FLAIR", "label": "p1"}
+    (tmp_path / "list.json").write_text(json.dumps({"training": [entry]}), encoding="utf-8")
+    (item,) = read_data_list(tmp_path / "list.json")
+    assert item.files == {"image": (tmp_path / "p1" / "T1",), "target": (tmp_path / "p1" / "FLAIR",)}
+
+
 def test_class_names_in_a_monai_list_are_numbered(tmp_path):
     path = tmp_path / "list.json"
     path.write_text(json.dumps({"training": [{"image": "a.png", "label": "sick"}, {"image": "b.png", "label": "ok"}]}))

@@ -158,7 +158,7 @@ class Cache:
         path = self.folder / f"{key}.attempts"
         with contextlib.suppress(OSError):
             status = path.stat()
-            if time.time() - status.st_mtime < _ABANDONED_S:
+            if abs(time.time() - status.st_mtime) < _ABANDONED_S:  # a clock may have been set back
                 return status.st_size
         return 0
 
@@ -261,7 +261,7 @@ def _hash(path: Path) -> str:
 
 def _clear_abandoned(path: Path) -> None:
     """What a process that was killed has left behind."""
-    if time.time() - path.stat().st_mtime < _ABANDONED_S:
+    if abs(time.time() - path.stat().st_mtime) < _ABANDONED_S:
         return
     if path.name.startswith((_NEW, _OLD)):
         shutil.rmtree(path, ignore_errors=True)

@@ -22,6 +22,15 @@ _BINS = 50
 _LEAST_VOXELS = 1000
 
 
+def same_image(before: Volume, after: Volume) -> NothingToSeeError:
+    """The refusal of an image that is compared with itself."""
+    return NothingToSeeError(
+        f"'{before.name}' and '{after.name}' are the same image.",
+        "Not even their noise differs, so there is no measure for change.",
+        "Choose images of two different visits.",
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Difference:
     """After minus before.
@@ -86,11 +95,7 @@ def difference(before: Volume, after: Volume, tissue: Mask) -> Difference:
     sharp, spread = _binned(edges[tissue], (raw - offset)[tissue], _deviation)
     spread = np.maximum.accumulate(spread)
     if not spread[0] > 0:
-        raise NothingToSeeError(
-            f"'{before.name}' and '{after.name}' are the same image.",
-            "Not even their noise differs, so there is no measure for change.",
-            "Choose images of two different visits.",
-        )
+        raise same_image(before, after)
     deviations = np.where(tissue, (raw - offset) / np.interp(edges, sharp, spread), 0)
     middle = float(np.median(both[tissue]))
     bright = tissue & (both > middle / 2)

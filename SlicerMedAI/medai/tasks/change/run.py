@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from medai.engine.devices import Device
 from medai.engine.loaded import LoadedModels
 from medai.errors import InputError
@@ -11,6 +13,7 @@ from medai.jobs.job import Job
 from medai.progress import Report
 from medai.result import Result
 from medai.tasks.change.change import change
+from medai.tasks.change.difference import same_image
 from medai.tasks.change.parameters import ChangeParameters
 from medai.tasks.change.segmenting import Segmented, segmented
 from medai.tasks.life import Life
@@ -55,6 +58,8 @@ def run(job: Job, report: Report, loaded: LoadedModels) -> Result:
     before, after = images
     if before.date and after.date and before.date > after.date:
         life.tell(f"'{before.name}' was taken for the earlier visit, but is of {before.date}, after {after.date}")
+    if np.array_equal(before.affine, after.affine) and np.array_equal(before.array, after.array):
+        raise same_image(before, after)  # at once, before anything is segmented or aligned
     found_by: Segmented = (None, [], Device("cpu", "No network is needed for a comparison"))
     if job.bundle != Path():
         found_by = segmented(job, images, parameters, life, loaded)

@@ -67,7 +67,7 @@ def compress(job: Job, report: Report, loaded: LoadedModels) -> Result:
     with derived.workplace(source, request.output) as root:
         make(request, work, root, life=life, report=report)
         if encoder_config(source) == ENCODE:
-            life.tell("The autoencoder beside it was left as it was.")
+            life.tell("The autoencoder that it carries was left as it was; one trained by itself can be compressed.")
         derived.describe_origin(root, source, request.method, _TITLES[request.method], request.chosen())
         derived.pin(root, source)  # a bundle whose files are not pinned is not run
         judged = work.judged(root, report, loaded)

@@ -197,13 +197,18 @@ def _item(path: Path, root: Path, entry: object, split: str, patient_keys: Seque
 
 
 def _is_file(key: str, text: str, root: Path) -> bool:
-    """Whether a text in a list names a file: the image always does; a label may be the name of a class."""
+    """Whether a text in a list names a file: the image always does; a label may be the name of a class.
+
+    What an image is to be made into may be a folder, too, of DICOM slices.
+    """
     if not text or key in ("name", *_PATIENT_KEYS):
         return False
     if key == "image":
         return True
     source = parse_source(text, root)
-    return isinstance(source, ArrayReference) or formats.suffix(source) in (*formats.READABLE, ".dcm")
+    if isinstance(source, ArrayReference) or formats.suffix(source) in (*formats.READABLE, ".dcm"):
+        return True
+    return key == "target" and source.is_dir()
 
 
 def _normal(source: Source) -> Source:
