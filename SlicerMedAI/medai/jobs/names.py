@@ -6,9 +6,10 @@ ADDRESS_VARIABLE = "MEDAI_WORKER"
 """Environment variable with the port, both secrets (hex), the parent's process id and the key, separated by spaces."""
 
 LOG_NAME = "worker.log"
-TEMP_NAME = "tmp"
-"""Folder of the worker's temporary files. Beside them nothing lies from which Python would import."""
 """File in the worker's working directory that takes its standard output and error."""
+
+TEMP_NAME = "tmp"
+"""Folder there for temporary files, so that nothing lies beside the log from which Python would import."""
 
 
 def clears_up(command: Sequence[str]) -> bool:
