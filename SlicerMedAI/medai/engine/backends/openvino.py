@@ -239,7 +239,7 @@ class OpenVINORunner:
             }
             compiled = self._core.compile_model(model, "CPU", settings)
             requests = tuple(compiled.create_infer_request() for _ in range(2 if name == _PAIR else 1))
-            self._forms[name] = _Form(requests, _sizes(compiled.outputs))
+            self._forms[name] = _Form(requests, _sizes(compiled.outputs, one=name != _ANY_SIZE))
         return self._forms[name]
 
     def _sized(self) -> Any:
@@ -260,14 +260,15 @@ def _error_of(request: Any) -> Exception | None:
     return None
 
 
-def _sizes(outputs: Sequence[Any]) -> tuple[tuple[int, ...], ...] | None:
+def _sizes(outputs: Sequence[Any], *, one: bool) -> tuple[tuple[int, ...], ...] | None:
+    """Of each output after the batch, which has to be of one window or of any number."""
     found = []
     for output in outputs:
         shape = output.partial_shape
         if not (shape.rank.is_static and len(shape)) or output.element_type.to_dtype() != np.float32:
             return None
-        sizes = list(shape)[1:]
-        if not all(size.is_static for size in sizes):
+        batch, *sizes = shape
+        if batch.is_static != one or (one and batch.get_length() != 1) or not all(size.is_static for size in sizes):
             return None
         found.append(tuple(size.get_length() for size in sizes))
     return tuple(found)
