@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tempfile
 from collections.abc import Iterator
+from multiprocessing.util import get_temp_dir
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,7 @@ def _alone(tmp_path_factory) -> Iterator[None]:
     """Keep the tests, and the workers that they start, from the models and the trust of the user who runs them, and
     what they leave behind from the folder for temporary files."""
     home = tmp_path_factory.mktemp("home")
+    get_temp_dir()  # multiprocessing's own, which it removes later than this session ends
     # Not in the folder of this session: names of sockets in it would be longer than a system allows.
     temporary = tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True)
     with temporary as folder, pytest.MonkeyPatch.context() as patch:
