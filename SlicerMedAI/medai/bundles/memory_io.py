@@ -9,6 +9,7 @@ of the affine to the 32-bit floats such a file holds: that is what makes labels 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -203,20 +204,29 @@ def without_file_formats(config: object) -> object:
     return plain
 
 
+_readers = threading.Lock()
+_put_aside: list[dict[str, Any]] = []
+
+
 @contextmanager
 def without_unpickling() -> Iterator[None]:
     """While a bundle is built, MONAI's loaders do without their reader for NumPy files, which can unpickle code.
 
     Every loader registers all readers that MONAI knows. The ones in a bundle's preprocessing read from memory; one
     hidden elsewhere in its configuration must not read a file of the bundle's choice in a way that runs code.
+    Several threads may be at it, since images are prepared while others are computed: the last one puts it back.
     """
-    known = dict(SUPPORTED_READERS)
-    SUPPORTED_READERS.pop("numpyreader", None)
+    with _readers:
+        _put_aside.append(dict(SUPPORTED_READERS))
+        SUPPORTED_READERS.pop("numpyreader", None)
     try:
         yield
     finally:
-        SUPPORTED_READERS.clear()
-        SUPPORTED_READERS.update(known)
+        with _readers:
+            known = _put_aside.pop()
+            if not _put_aside:  # what the first one found
+                SUPPORTED_READERS.clear()
+                SUPPORTED_READERS.update(known)
 
 
 def read_from_memory(transform: object, shelf: Mapping[str, Volume], *, planar: bool) -> tuple[str, ...]:

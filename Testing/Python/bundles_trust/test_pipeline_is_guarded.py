@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -75,3 +76,17 @@ def test_building_a_bundle_leaves_monai_as_it_was(a_bundle):
     Pipeline(a_bundle, "cpu")
     assert list(SUPPORTED_READERS) == before
     assert "numpyreader" in before
+
+
+def test_threads_that_build_bundles_at_the_same_time_leave_monai_as_it_was_too():
+    from monai.transforms.io.array import SUPPORTED_READERS
+
+    from medai.bundles.memory_io import without_unpickling
+
+    before = list(SUPPORTED_READERS)
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(without_unpickling())
+        second.enter_context(without_unpickling())
+        first.close()
+        assert "numpyreader" not in SUPPORTED_READERS
+    assert list(SUPPORTED_READERS) == before
