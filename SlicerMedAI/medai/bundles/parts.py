@@ -26,6 +26,7 @@ from medai.bundles.latents import Latents, latents_of
 from medai.bundles.memory_io import without_unpickling
 from medai.bundles.network import with_weights
 from medai.bundles.own_modules import own_modules
+from medai.bundles.pyramids import pyramids_without_torchvision
 from medai.errors import BundleFormatError
 
 
@@ -88,6 +89,7 @@ def parts_of(root: Path, device: str, stem: str = "inference") -> Parts:
         When the bundle needs a Python package that is not installed.
     """
     content, metadata = trust.checked(root, stem=stem)
+    pyramids_without_torchvision(content)
     parser = ConfigParser()
     if metadata:
         parser.read_meta(metadata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -16,6 +17,7 @@ from medai.bundles.description import describe
 from medai.bundles.detections import detections_of
 from medai.bundles.own_modules import own_modules
 from medai.bundles.pipeline import Pipeline
+from medai.bundles.pyramids import pyramids_without_torchvision
 from medai.errors import BundleError, BundleFormatError, InputError
 from small_bundles import LOAD, OBLIQUE
 from zoo_shapes import RAS, SCALE, SEGMENTATIONS, SIGMOID, SOFTMAX, UNET, Shape, write_shape
@@ -130,6 +132,18 @@ NODULES = Shape(
     },
     scripts={"backbone.py": BACKBONE, "caller.py": DETECTOR_CALLER},
 )
+# As the Zoo's detector of lung nodules: MONAI's pyramid on a ResNet, which asks for torchvision.
+PYRAMID = replace(
+    NODULES,
+    extra=NODULES.extra
+    | {
+        "resnet": {"_target_": "ResNet", "block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [4, 8, 16, 32]}
+        | {"spatial_dims": 3, "n_input_channels": 1, "conv1_t_stride": [2, 2, 1]},
+        "backbone": "$monai.apps.detection.networks.retinanet_network.resnet_fpn_feature_extractor"
+        "(@resnet,3,False,[1,2],None)",
+        "anchors": NODULES.extra["anchors"] | {"feature_map_scales": [1, 2, 4]},
+    },
+)
 HANDS = Shape(
     network={"_target_": "Generator", "latent_shape": "@latent_size", "start_shape": [4, 4, 4]}
     | {"channels": [4, 1], "strides": [2, 1]},
@@ -167,6 +181,7 @@ def a_shape(tmp_path):
         trust.trust(root)
         parser = ConfigParser(shape.config() | {"bundle_root": str(root)})
         torch.manual_seed(3)
+        pyramids_without_torchvision(shape.config())
         with own_modules(root):
             network = parser.get_parsed_content("network_def")
         torch.save(network.state_dict(), root / "models" / "model.pt")
@@ -231,6 +246,18 @@ def test_the_bundles_own_boxes_come_as_its_handler_would_write_them(a_shape):
     found = {tuple(np.round(region.center * [-1, -1, 1])) for region in regions}
     assert {tuple(np.round(np.asarray(box[:3]))) for box in boxes["box"]} == found
     assert describe(root).task == "detect"
+
+
+def test_a_pyramid_that_monai_makes_with_torchvision_needs_none(a_shape):
+    pipeline = Pipeline(a_shape(PYRAMID), "cpu")
+    assert len(detections_of(pipeline.infer(pipeline.preprocess(PYRAMID.volumes()))).scores) > 0
+    image = torch.rand(1, 1, 16, 24, 20)
+    resnet = pipeline.network.feature_extractor.body
+    assert [name for name, _ in resnet.named_children()][-2:] == ["layer1", "layer2"], "what is not needed is left out"
+    with torch.inference_mode():
+        start = resnet.maxpool(resnet.act(resnet.bn1(resnet.conv1(image))))
+        levels = [resnet.layer1(start), resnet.layer2(resnet.layer1(start))]
+        torch.testing.assert_close(list(resnet(image).values()), levels)
 
 
 def test_a_model_without_boxes_is_no_detector():
