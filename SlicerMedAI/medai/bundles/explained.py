@@ -98,10 +98,11 @@ def _missing_package(error: BaseException) -> str:
     while cause is not None:
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             return cause.name.partition(".")[0]
-        # MONAI's own two ways to say so.
-        named = re.search(r"^required package `([\w-]+)|^(\w+)(?:\.\w+)* required\.?$", str(cause))
+        # MONAI's own three ways to say so.
+        told = r"^required package `([\w-]+)|^(\w+)(?:\.\w+)* required\.?$|\(No module named '(\w+)[\w.]*'\)"
+        named = re.search(told, str(cause))
         if named:
-            name = (named[1] or named[2]).lower()
+            name = (named[1] or named[2] or named[3]).lower()
             return "scikit-image" if name == "skimage" else name
         cause = cause.__cause__ or cause.__context__
     return ""

@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from monai.utils import OptionalImportError
 
 from medai.bundles.pipeline import Pipeline
 from medai.errors import BundleError, BundleFormatError, InputError, MedAIError, UntrustedBundleError
@@ -224,14 +225,21 @@ def test_two_trusted_bundles_may_both_bring_a_module_of_the_same_name(a_bundle):
         np.testing.assert_array_equal(grey, volume.array.astype(int) + step > 100)
 
 
-def test_a_missing_package_is_named(a_bundle):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModuleNotFoundError("No module named 'einops'", name="einops.layers"),
+        OptionalImportError("import einops.layers (No module named 'einops')."),
+    ],
+)
+def test_a_missing_package_is_named(a_bundle, error):
     from medai.errors import DependencyError
 
     bundle = a_bundle("threshold")
     pipeline = Pipeline(bundle, "cpu")
 
     def needs(_module: object, _inputs: object) -> None:
-        raise ModuleNotFoundError("No module named 'einops'", name="einops.layers")
+        raise error
 
     pipeline.network.register_forward_pre_hook(needs)
     with pytest.raises(DependencyError, match="'einops' is missing"):
