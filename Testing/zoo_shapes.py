@@ -171,11 +171,19 @@ class Head(nn.Conv3d):
 """
 PHASES = """
 import torch
-from monai.transforms import MapTransform
+from monai.transforms import InvertibleTransform, MapTransform
 
-class JoinPhases(MapTransform):
+class JoinPhases(MapTransform, InvertibleTransform):
+    # Not as MONAI asks for: it neither calls the constructors nor has keys.
+    def __init__(self, phases):
+        self.phases = phases
+        self.allow_missing_keys = True
+
     def __call__(self, data):
-        return {**data, "image": torch.cat([data[key] for key in self.keys])}
+        return {**data, "image": torch.cat([data[key] for key in self.phases])}
+
+    def inverse(self, data):
+        return data
 
 class Merge(MapTransform):
     def __call__(self, data):
@@ -257,7 +265,7 @@ SEGMENTATIONS: dict[str, Shape] = {
             {"_target_": "LoadImaged", "keys": ["early", "late", "last", "label"], "image_only": False},
             {"_target_": "EnsureChannelFirstd", "keys": ["early", "late", "last"]},
             {"_target_": "Spacingd", "keys": ["early", "late", "last"], "pixdim": [1.3, 1.2, 1.9], "mode": "bilinear"},
-            {"_target_": "scripts.phases.JoinPhases", "keys": ["early", "late", "last"]},
+            {"_target_": "scripts.phases.JoinPhases", "phases": ["early", "late", "last"]},
             SCALE,
         ],
         post=[

@@ -16,6 +16,7 @@ from medai.bundles import trust
 from medai.bundles.description import describe
 from medai.bundles.pipeline import Pipeline
 from medai.bundles.prediction import to_labelmap
+from medai.engine.streaming.predict import predict
 from medai.errors import UntrustedBundleError
 from zoo_shapes import SEGMENTATIONS, Shape, write_shape
 
@@ -82,6 +83,9 @@ def test_a_bundle_of_the_zoos_shape_gives_the_labels_of_monai(name, shapes, own_
     expected = np.asanyarray(nibabel.load(path).dataobj)
     assert len(np.unique(expected)) > 1, "a test with one label everywhere proves nothing"
     np.testing.assert_array_equal(prediction.array, expected.reshape(prediction.array.shape[::-1]).transpose(2, 1, 0))
+    volumes = SEGMENTATIONS[name].volumes()
+    streamed = predict(pipeline, pipeline.preprocess(volumes), volumes[0])
+    assert (streamed.array == prediction.array).mean() >= 0.9999
     assert not prediction.resampled
     assert bool(pipeline.notes) == ("interpolated" in name)
 

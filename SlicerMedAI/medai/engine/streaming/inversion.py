@@ -76,8 +76,9 @@ def _check_they_belong(invert: Inversion, operations: Sequence[Operation]) -> No
         raise NotStreamableError("it inverts something else than a plain Compose")
     flat = invert.transform.flatten().transforms  # type: ignore[attr-defined]
     invertible = [leaf for leaf in flat if isinstance(leaf, InvertibleTransform)]
-    if not all(isinstance(leaf, MapTransform) for leaf in invertible):
-        raise NotStreamableError("it inverts transforms that take no dictionary")
+    # A bundle's own transform need not have been made as MONAI makes them.
+    if not all(isinstance(leaf, MapTransform) and hasattr(leaf, "keys") for leaf in invertible):
+        raise NotStreamableError("it inverts transforms that do not say what in a dictionary they change")
     if len([leaf for leaf in invertible if invert.source in leaf.keys]) != len(operations):
         raise NotStreamableError("its record of operations is not that of its preprocessing")
 
