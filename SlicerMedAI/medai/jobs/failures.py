@@ -6,7 +6,15 @@ import errno
 import re
 import traceback
 
-from medai.errors import DependencyError, InputError, JobCancelled, JobError, MedAIError, OutOfMemoryError
+from medai.errors import (
+    DependencyError,
+    InputError,
+    JobCancelled,
+    JobError,
+    MedAIError,
+    OutOfMemoryError,
+    WorkerDiedError,
+)
 
 _MEMORY_WORDS = re.compile(
     # The last is how the loader of libraries says it; with a reason behind it, it is something else.
@@ -24,14 +32,22 @@ _WITHOUT_REGION = {
     "compress": "Close other programs, leave out the largest cases, or use a computer with more memory.",
     "export": "Close other programs, or use a computer with more memory.",
     "prepare": "Close other programs, or use a computer with more memory.",
+    "train": "Close other programs and start the same training again: it goes on from its last checkpoint. With a "
+    "smaller patch_size, batch_size or width it needs less memory, but begins anew.",
 }
 """What helps when memory ran out in tasks that look at no chosen part of an image."""
+_KILLED = {
+    "train": "Start the same training again: it goes on from its last checkpoint. If it ends like this again, close "
+    "other programs, or report it with the log.",
+}
+"""What helps when the worker was ended in the middle of a task that does not begin anew."""
 
 
 def advised(error: MedAIError, task: str) -> MedAIError:
-    """The same error; when memory ran out in a task that knows no regions, with what helps there."""
-    if isinstance(error, OutOfMemoryError) and task in _WITHOUT_REGION:
-        return OutOfMemoryError(error.what, error.why, _WITHOUT_REGION[task], details=error.details)
+    """The same error; when memory ran out, or the worker was ended, with what helps in this task."""
+    for kind, advice in ((OutOfMemoryError, _WITHOUT_REGION), (WorkerDiedError, _KILLED)):
+        if isinstance(error, kind) and task in advice:
+            return kind(error.what, error.why, advice[task], details=error.details)
     return error
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -81,6 +82,15 @@ class TestKilled:
             running.wait()
         assert sentences_for_a_person(raised.value)
         assert "exit code" in raised.value.details
+
+    def test_in_a_training_tells_that_it_goes_on(self, make_worker, a_job, process_of, until_stage):
+        worker = make_worker(extra_tasks={"train": "fault_task"})
+        running = worker.submit(replace(a_job("one_report_then_sleep", seconds=60, stage="Training"), task="train"))
+        until_stage(running, "Training")
+        process_of(worker).kill()
+        with pytest.raises((WorkerDiedError, OutOfMemoryError), match="goes on from its last checkpoint") as raised:
+            running.wait()
+        assert sentences_for_a_person(raised.value)
 
     @posix_only
     def test_while_handing_over_the_result(self, a_worker, a_job):
