@@ -5,6 +5,7 @@ Nothing here imports torch: it is the worker process that does.
 
 from __future__ import annotations
 
+import signal
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -76,6 +77,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a log on Windows has no letters for every patient's name
+    # Who asks it to end (a cluster, a shutdown) leaves it time to tidy up, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
 
 

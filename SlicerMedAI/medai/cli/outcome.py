@@ -33,7 +33,7 @@ class ExitCode(IntEnum):
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a job failed, or inputs failed for different reasons; 2 wrong usage; 3 an input cannot be "
-    "used; 4 the model cannot be used; 5 the output cannot be written; 130 cancelled with Ctrl-C."
+    "used; 4 the model cannot be used; 5 the output cannot be written; 130 cancelled (Ctrl-C, SIGTERM)."
 )
 
 

@@ -57,8 +57,15 @@ def test_a_missing_input_ends_with_three(start_medai, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("to", ["the command", "its whole group, as a terminal does"])
-def test_ctrl_c_ends_the_job_and_its_worker_long_before_they_are_done(start_medai, an_image, tmp_path, to):
+@pytest.mark.parametrize(
+    ("sent", "to"),
+    [
+        (signal.SIGINT, "the command"),
+        (signal.SIGINT, "its whole group, as a terminal does"),
+        (signal.SIGTERM, "the command"),
+    ],
+)
+def test_who_asks_it_to_end_ends_the_job_and_its_worker_at_once(start_medai, an_image, tmp_path, sent, to):
     # About 15000 windows: it would take minutes.
     process = start_medai(
         "segment", an_image(size=60), "-m", "tiny", "-o", tmp_path / "out.seg.nrrd", "--overlap", "0.9"
@@ -68,9 +75,9 @@ def test_ctrl_c_ends_the_job_and_its_worker_long_before_they_are_done(start_meda
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
     if to == "the command":
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
     else:
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, sent)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Cancelled" in err
