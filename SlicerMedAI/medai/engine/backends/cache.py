@@ -157,9 +157,7 @@ class Cache:
         """How often within a day the making of this entry was cut short by force."""
         path = self.folder / f"{key}.attempts"
         with contextlib.suppress(OSError):
-            status = path.stat()
-            if abs(time.time() - status.st_mtime) < _ABANDONED_S:  # a clock may have been set back
-                return status.st_size
+            return 0 if _is_abandoned(path) else path.stat().st_size
         return 0
 
     def count_attempt(self, key: str) -> int:
@@ -259,9 +257,13 @@ def _hash(path: Path) -> str:
     return sha.hexdigest()
 
 
+def _is_abandoned(path: Path) -> bool:
+    return abs(time.time() - path.stat().st_mtime) >= _ABANDONED_S  # a clock may have been set back
+
+
 def _clear_abandoned(path: Path) -> None:
     """What a process that was killed has left behind."""
-    if abs(time.time() - path.stat().st_mtime) < _ABANDONED_S:
+    if not _is_abandoned(path):
         return
     if path.name.startswith((_NEW, _OLD)):
         shutil.rmtree(path, ignore_errors=True)

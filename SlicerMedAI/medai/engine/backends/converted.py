@@ -46,13 +46,11 @@ class ConvertedNetwork(torch.nn.Module):  # type: ignore[misc]
         # Images that carry metadata (monai.data.MetaTensor) keep it, as they do in a network.
         plain = x.detach().as_subclass(torch.Tensor).contiguous()
         try:
-            batches = [plain] if self._window is None else plain.split(at_once(self, self._window))
-            outputs = [self._run(batch) for batch in batches]
+            output = computed(self._run, plain, self._window)
         except Exception as error:
             _log.warning("The converted model failed, PyTorch goes on: %s", error)
             self._run = None
             return self.network(x)
-        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return like(output, x)
 
     def _takes(self, x: torch.Tensor) -> bool:
@@ -63,6 +61,22 @@ class ConvertedNetwork(torch.nn.Module):  # type: ignore[misc]
             and not (torch.is_grad_enabled() and x.requires_grad)
             and (self._window is None or tuple(x.shape[1:]) == self._window)
         )
+
+
+def computed(run: Runner, x: torch.Tensor, window: tuple[int, ...] | None) -> torch.Tensor:
+    """What a converted model gives for a batch.
+
+    Parameters
+    ----------
+    run : callable
+        The converted model.
+    x : Tensor, shape (B, C, spatial)
+    window : tuple of int, optional
+        (C, spatial) of the only windows that it takes, a few at once; None when it takes any batch.
+    """
+    batches = [x] if window is None else x.split(at_once(run, window))
+    outputs = [run(batch) for batch in batches]
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
 def at_once(network: object, window: tuple[int, ...]) -> int:

@@ -14,7 +14,7 @@ import torch
 
 from medai.engine.backends import eager, probe
 from medai.engine.backends.choice import Choice, Measured, best
-from medai.engine.backends.converted import Runner, at_once
+from medai.engine.backends.converted import Runner, at_once, computed
 from medai.engine.memory import is_out_of_memory
 
 HALF_DEVIATION = 1e-2
@@ -242,9 +242,7 @@ class _Bare(torch.nn.Module):  # type: ignore[misc]
         self._window = window
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self._window is None:
-            return self._run(x)
-        return torch.cat([self._run(some) for some in x.split(at_once(self._run, self._window))])
+        return computed(self._run, x, self._window)
 
 
 def _sufficient(found: probe.Agreement, limit: float) -> float:
