@@ -65,8 +65,23 @@ def train(job: Job, report: Report, loaded: LoadedModels) -> Result:
     MedAIError
         With what happened, why, and what to do.
     """
+    _check_alone(Path(job.bundle))
     with folder.alone(Path(job.bundle)):
         return _train(job, report, loaded)
+
+
+def _check_alone(root: Path) -> None:
+    """Refuse to be started by ``torchrun``: each process would check, divide and judge, and wait for the others."""
+    from medai.training.components import distributed
+
+    if distributed.world() > 1:
+        raise InputError(
+            "This training cannot be started in several processes at once.",
+            "Only its configuration can, once a training has begun and written it.",
+            f"Begin with one process and stop it; then 'torchrun --nproc_per_node {distributed.world()} "
+            f"-m monai.bundle run --config_file {root}/configs/train.json --bundle_root {root}', "
+            "and the first command with --finish.",
+        )
 
 
 def _train(job: Job, report: Report, loaded: LoadedModels) -> Result:

@@ -88,6 +88,13 @@ def test_an_unknown_choice_is_refused(bright_balls, tmp_path):
         medai.train(bright_balls, "segment", tmp_path / "model", epochs=3, in_process=True)
 
 
+def test_several_processes_are_told_what_they_can_start(bright_balls, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match=r"torchrun --nproc_per_node 2 -m monai\.bundle run"):
+        medai.train(bright_balls, "segment", tmp_path / "model", in_process=True)
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.timeout(280)
 def test_two_processes_learn_what_one_learns(train, bright_balls, tmp_path):
     # Mean over voxels, and norms of single cases: a batch in two halves gives the same gradient.
