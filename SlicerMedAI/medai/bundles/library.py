@@ -48,7 +48,7 @@ def find(name: str | Path) -> Path:
     Parameters
     ----------
     name : str or Path
-        Its name, or the path of any bundle folder.
+        Its name, or the path of any bundle folder. A model's name is not taken for that of a folder.
 
     Raises
     ------
@@ -68,9 +68,11 @@ def find(name: str | Path) -> Path:
             else "There is no such folder.",
             "Give the folder of a MONAI bundle, or the name of a model from 'medai models list'.",
         )
-    known = {root.name: root for folder in reversed(folders()) for root in _bundles_in(folder)}
+    known = _known()
     if text in known:
         return known[text].resolve()
+    if (path / "configs").is_dir():  # such as the one that a training has just made in the working folder
+        return path.resolve()
     lowered = {key.lower(): key for key in known}
     near = [lowered[key] for key in difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.5)]
     near = near or sorted(key for key in known if text.lower() in key.lower())[:3]
@@ -84,6 +86,11 @@ def find(name: str | Path) -> Path:
         f"{len(known)} model{'s were' if len(known) != 1 else ' was'} found, none of that name.",
         remedy,
     )
+
+
+def _known() -> dict[str, Path]:
+    """Every model's folder by its name; of several with one name the first."""
+    return {root.name: root for folder in reversed(folders()) for root in _bundles_in(folder)}
 
 
 def _is_place(text: str) -> bool:
@@ -102,7 +109,7 @@ def located(name: str) -> str:
     if not name:
         return ""
     found = find(name)
-    return str(found) if _is_place(name) else name
+    return name if not _is_place(name) and name in _known() else str(found)
 
 
 def folders() -> tuple[Path, ...]:

@@ -71,6 +71,18 @@ def test_find_takes_names_and_paths(a_folder_of_models, a_bundle):
     assert library.find(str(a_bundle)) == a_bundle.resolve()
 
 
+def test_a_folder_beside_the_person_needs_no_dot_unless_a_model_has_its_name(
+    a_folder_of_models, make_bundle, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    mine = make_bundle("just_trained", folder=tmp_path)
+    assert library.find("just_trained") == mine.resolve()
+    assert library.located("just_trained") == str(mine.resolve()), "another process works in another folder"
+    make_bundle("liver_ct", folder=tmp_path)
+    assert library.find("liver_ct") == (a_folder_of_models / "liver_ct").resolve()
+    assert library.located("liver_ct") == "liver_ct"
+
+
 @pytest.mark.parametrize(
     ("asked", "near"), [("liver-ct", "liver_ct"), ("Tiny_Kidny", "tiny_kidney"), ("spleen", "Spleen_ct")]
 )
