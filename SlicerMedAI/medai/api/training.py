@@ -202,21 +202,25 @@ def evaluate(
     >>> medai.evaluate("models/mine", "Task04_Hippocampus", "report", split="validation")  # doctest: +SKIP
     """
     from medai.bundles import library
+    from medai.training import folder
     from medai.training.data.item import SPLITS
     from medai.training.request import EvaluationRequest
 
     cases = listed(data)
+    root = library.find(model)
     if split and not len(cases.part(split)):
         known = ", ".join(f"{part} ({len(cases.part(part))})" for part in SPLITS if len(cases.part(part)))
+        divided = root / folder.DATALIST
         raise InputError(
             f"There is no case for '{split}' in the data.",
             f"They have: {known}." if known else "They are not divided.",
-            "Choose another part, or leave it out for all cases.",
+            "Choose another part, or leave it out for all cases."
+            + (f" How they were divided for the training is in '{divided}'." if divided.is_file() else ""),
         )
     given = {"data": cases, "split": split, "folder": Path(output).expanduser().absolute(), "device": device}
     given |= choices
     EvaluationRequest.of(given)
-    return run(Job("evaluate", library.find(model), (), given), worker, on_progress, in_process=in_process)
+    return run(Job("evaluate", root, (), given), worker, on_progress, in_process=in_process)
 
 
 def listed(data: Data) -> DataList:
