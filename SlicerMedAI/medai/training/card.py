@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from medai.training.data.item import SPLITS
 from medai.training.evaluation import Estimate, Summary
 from medai.training.markdown import escaped, in_code
 from medai.training.recipe import ForecastPlan, Plan
+from medai.training.recipe.orientations import has_no_upright, orientations
 
 NOISES = {"rician": "Rician", "gaussian": "white Gaussian", "low_dose_ct": "low-dose CT"}
 """Noise models in words."""
@@ -144,6 +146,9 @@ def _input(plan: Plan) -> str:
     whole = plan.task == "classify" or (plan.task == "detect" and plan.dimensions == 2)
     overlap = "an eighth" if plan.task == "denoise" else "half"
     seen = "" if whole else f" The network sees windows of {size} voxels, {overlap} overlapping."
+    if has_no_upright(plan):
+        sides = math.prod(map(len, orientations(plan.patch)))
+        seen = f" The network sees it from {sides} sides, turned by right angles and mirrored; their mean is taken."
     return f"Input: {plan.channels} channel(s). The image is {', '.join(steps) or 'taken as it is'}.{seen}"
 
 

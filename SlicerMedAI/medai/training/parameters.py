@@ -123,7 +123,8 @@ class TrainingParameters:
         Name or folder of the denoising model for ``"denoise"``; a copy of it becomes a part of the model.
     augmentation : tuple of str, or None
         Which of `AUGMENTATIONS`; None takes what suits the task, an empty tuple none. ``"turn"`` is for images that
-        have no upright: right angles and mirroring along all axes.
+        have no upright: right angles and mirroring along all axes. A classifier then takes the mean over such positions
+        of an image.
     rotation : float
         Degrees, of ``"affine"``: largest turn about each axis; 180 where images have no upright.
     scaling : float

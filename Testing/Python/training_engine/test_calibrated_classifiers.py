@@ -57,6 +57,20 @@ def an_unsure_classifier(faint_spots, tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def a_classifier_from_all_sides(faint_spots, tmp_path_factory) -> Path:
+    """A model that has learned from turned pictures, and looks at each from several sides."""
+    root = tmp_path_factory.mktemp("sides") / "sides"
+    chosen = {**QUICK, "augmentation": ["turn"], "width": 4}
+    medai.train(faint_spots, "classify", root, parameters=chosen, positive="spot", in_process=True, device="cpu")
+    return root
+
+
+@pytest.fixture(params=["an_unsure_classifier", "a_classifier_from_all_sides"])
+def a_classifier(request) -> Path:
+    return request.getfixturevalue(request.param)
+
+
 def validation(root: Path):
     return read_data_list(root / "runs" / "datalist.json").part("validation")
 
@@ -135,19 +149,38 @@ def test_an_evaluation_decides_at_the_operating_point_and_shows_the_likelier_cla
     assert "Positive is spot from" in summary["notes"][0]
 
 
-def test_monai_bundle_run_gives_the_same_calibrated_probabilities(an_unsure_classifier, tmp_path):
+def test_monai_bundle_run_gives_the_same_calibrated_probabilities(a_classifier, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
-    items = list(validation(an_unsure_classifier))[:3]
+    items = list(validation(a_classifier))[:3]
     for item in items:
         shutil.copy(item.files["image"][0], data / f"{item.name.replace('/', '_')}.png")
-    run(an_unsure_classifier, data, tmp_path / "out", "configs/inference.json")
+    run(a_classifier, data, tmp_path / "out", "configs/inference.json")
     rows = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8").splitlines()
     told = {Path(row.split(",")[0]).stem: [float(n) for n in row.split(",")[1:]] for row in rows}
     for item in items:
-        found = medai.classify(item.files["image"][0], an_unsure_classifier, in_process=True, device="cpu")
+        found = medai.classify(item.files["image"][0], a_classifier, in_process=True, device="cpu")
         expected = found.table.columns["Probability"]
         assert told[item.name.replace("/", "_")] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_turned_picture_gets_the_same_probabilities(a_classifier_from_all_sides, an_unsure_classifier):
+    rng = np.random.default_rng(8)
+    picture = rng.integers(0, 120, (1, 16, 16)).astype(np.uint8)
+    picture[:, 3:8, 9:14] += 60
+
+    def said(root: Path, seen: np.ndarray) -> list[float]:
+        image = medai.Volume(np.ascontiguousarray(seen), np.eye(4), "picture")
+        return medai.classify(image, root, in_process=True, device="cpu").table.columns["Probability"]
+
+    turned = (np.rot90(picture, 2, axes=(1, 2)), picture.swapaxes(1, 2))
+    for seen in turned:
+        assert said(a_classifier_from_all_sides, seen) == pytest.approx(
+            said(a_classifier_from_all_sides, picture), abs=1e-6
+        )
+    assert said(an_unsure_classifier, turned[0]) != pytest.approx(said(an_unsure_classifier, picture), abs=1e-6)
+    card = (a_classifier_from_all_sides / "docs" / "README.md").read_text(encoding="utf-8")
+    assert "from 4 sides" in card
 
 
 def test_monai_bundle_run_evaluates_it(an_unsure_classifier, tmp_path):

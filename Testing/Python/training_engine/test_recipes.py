@@ -19,6 +19,7 @@ from medai.training.recipe import Plan, bundle_configs, plan
 from medai.training.recipe.augmentation import augmentation
 from medai.training.recipe.inference import network_def
 from medai.training.recipe.networks import FITTING
+from medai.training.recipe.orientations import inferer_from_all_sides
 
 
 @pytest.fixture
@@ -203,6 +204,32 @@ def test_turns_reach_every_position_of_a_cube(plan_for):
     assert len({tuple(one["image"].flatten().tolist()) for one in seen}) == 48
 
 
+@pytest.mark.parametrize(("patch", "positions"), [((8, 8, 8), 24), ((8, 8, 9), 8), ((8, 9, 10), 4), ((8, 8), 4)])
+def test_a_classifier_without_an_upright_finds_the_same_in_every_position(plan_for, patch, positions):
+    made = plan_for("classify", augmentation=["turn"])
+    made = dataclasses.replace(made, parameters=dataclasses.replace(made.parameters, patch_size=patch))
+    look = eval(inferer_from_all_sides(made)[1:], {"torch": torch})
+    weights = torch.rand(patch)
+    seen = []
+
+    def network(image):
+        seen.extend(tuple(one.flatten().tolist()) for one in image)
+        return (image * weights).flatten(1).sum(1, keepdim=True)
+
+    image = torch.rand(1, 1, *patch)
+    found = look(image, network)
+    assert len(seen) == len(set(seen)) == positions
+    for position in [torch.tensor(one).reshape(image.shape) for one in set(seen)]:
+        torch.testing.assert_close(look(position, network), found)
+
+
+def test_only_a_classifier_that_learned_from_turned_images_is_shown_them(plan_for):
+    turned = bundle_configs(plan_for("classify", augmentation=["turn"]), data_source="", licence="")
+    assert turned["inference.json"]["inferer"].startswith("$lambda")
+    for made in (plan_for("classify", augmentation=["flip"]), plan_for("segment", augmentation=["turn"])):
+        assert isinstance(bundle_configs(made, data_source="", licence="")["inference.json"]["inferer"], dict)
+
+
 def test_pictures_are_changed_in_every_way(plan_for):
     made = plan_for("classify", patch_size=[16, 16], augmentation=list(AUGMENTATIONS))
     config = [{**step, **({"prob": 1.0} if "prob" in step else {})} for step in augmentation(made)]
@@ -238,9 +265,9 @@ def test_ct_is_recognised_by_its_air(tmp_path):
     assert next(step for step in window if step["_target_"] == "ScaleIntensityRanged")["a_max"] == 240.0
 
 
-@pytest.mark.parametrize("task", ["segment", "classify", "denoise"])
-def test_nobody_needs_to_trust_what_was_trained_here(plan_for, task, tmp_path):
-    configs = bundle_configs(plan_for(task), data_source="", licence="")
+@pytest.mark.parametrize(("task", "augmentation"), [("segment", None), ("classify", ["turn"]), ("denoise", None)])
+def test_nobody_needs_to_trust_what_was_trained_here(plan_for, task, augmentation, tmp_path):
+    configs = bundle_configs(plan_for(task, augmentation=augmentation), data_source="", licence="")
     (tmp_path / "configs").mkdir()
     for name, content in configs.items():
         (tmp_path / "configs" / name).write_text(json.dumps(content), encoding="utf-8")
