@@ -107,6 +107,8 @@ class Fastest:
         """Why this one, for a person; empty where PyTorch is what anybody expects."""
         if self._requested == PYTORCH:
             return "PyTorch: chosen by you"
+        if self._ready is not None and getattr(self._ready.network, "gave_up", False):
+            return "PyTorch: the faster form of this model failed, and PyTorch went on"
         told = self._ready is not None and (self._ready.name != PYTORCH or self._requested != AUTO)
         return self._ready.reason if self._ready is not None and told else ""
 

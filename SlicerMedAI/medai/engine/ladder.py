@@ -183,7 +183,7 @@ class Ladder:
         short: OutOfMemoryError | None = None
         while True:
             try:
-                return compute()
+                found = compute()
             except OutOfMemoryError as error:
                 # Their frames would keep the memory that was too much.
                 short = error.with_traceback(None)
@@ -192,6 +192,9 @@ class Ladder:
                 # Not every network takes windows of another size.
                 if short is None or not self._rung.smaller_windows:
                     raise
+            else:
+                self._tell_what_computes()  # which may have changed on the way
+                return found
             self._step_down(short, streamed)
 
     def _step_down(self, short: OutOfMemoryError, streamed: bool) -> None:
@@ -246,9 +249,12 @@ class Ladder:
         image = batch[pipeline.image_key(batch)]
         network = fastest.network(image, while_waiting)
         self._at_once = fastest.at_once(network, image)
-        if fastest.reason:
-            self._mention(fastest.reason)
+        self._tell_what_computes()
         return network
+
+    def _tell_what_computes(self) -> None:
+        if self._fastest is not None and self._fastest.reason:
+            self._mention(self._fastest.reason)
 
     def _at_window(self, on_window: OnWindow, done: int, total: int) -> None:
         if self._fastest is not None:

@@ -9,6 +9,7 @@ import torch
 
 from medai.engine import fastest
 from medai.engine.backends import Ready
+from medai.engine.backends.converted import ConvertedNetwork
 from medai.engine.fastest import Fastest
 
 
@@ -68,6 +69,16 @@ def test_a_known_faster_network_is_used_and_told_and_loaded_once(a_pipeline):
         assert chosen.network(IMAGE, _nothing) is QUICK.network
         assert chosen.reason == QUICK.reason
     assert backends.asked == [((8, 8, 8), 2, "auto", False)]
+
+
+def test_a_faster_form_that_fails_is_named_no_more(a_pipeline):
+    def fails(windows):
+        raise RuntimeError("it cannot be compiled")
+
+    network = ConvertedNetwork(a_pipeline.network, fails)
+    chosen = Fastest(Backends(Ready(network, "openvino", "OpenVINO: 3 times faster")), a_pipeline, "auto", {})
+    assert torch.equal(chosen.network(IMAGE, _nothing)(IMAGE), IMAGE)
+    assert chosen.reason == "PyTorch: the faster form of this model failed, and PyTorch went on"
 
 
 def test_the_network_stays_the_same_within_a_job(a_pipeline):

@@ -36,6 +36,11 @@ class ConvertedNetwork(torch.nn.Module):  # type: ignore[misc]
         self._run: Runner | None = run
         self._window = window
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether the converted model has failed, so that the network itself computes."""
+        return self._run is None
+
     def at_once(self, window: tuple[int, ...]) -> int:
         """How many windows of that size, (C, spatial), are best handed over together."""
         return at_once(self._run, window)
