@@ -127,23 +127,24 @@ def _write_start(root: Path, name: str) -> str:
     """Weights of another model, and how many of them the network can use."""
     import torch
     from monai.bundle import ConfigParser
-    from monai.networks.utils import copy_model_state
 
     from medai.bundles.weights import load_state_dict
+    from medai.training.components import growth
 
     source = library.find(name)
     state = load_state_dict(source)
     parser = ConfigParser()
     parser.read_config(str(root / folder.TRAINING))
     network = parser.get_parsed_content("network_def")
-    matching = copy_model_state(network, state)[1]
-    total = len(network.state_dict())
-    if not matching:
+    own = network.state_dict()
+    kept = growth.fitting(network, state)
+    if not kept:
         raise InputError(
             f"The training cannot start from '{name}'.",
             "No weights of that model have the names and shapes of the new network's.",
-            "Choose a model of the same network and width, or leave 'start_from' empty.",
+            "Choose a model of the same network, no wider than this one, or leave 'start_from' empty.",
         )
-    kept = {key: state[key].contiguous() for key in matching}
     replace_file(root / folder.START, lambda file: torch.save(kept, file))
-    return f"The training starts from '{source.name}': {len(matching)} of the network's {total} tensors are its own."
+    said = f"The training starts from '{source.name}': {len(kept)} of the network's {len(own)} tensors are its own"
+    wider = sum(weight.shape != own[name].shape for name, weight in kept.items())
+    return f"{said}, {wider} of them in wider layers." if wider else f"{said}."

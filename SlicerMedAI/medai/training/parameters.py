@@ -96,6 +96,9 @@ class TrainingParameters:
     levels : int
         Resolutions that a U-Net, an autoencoder or a generator works at, each half as fine as the one before; 0 for 4.
         Fewer where a patch cannot be halved so often.
+    widening : float
+        How many times as many channels each resolution of a U-Net or an autoencoder has as the one before. More costs
+        little time, as the coarse ones are small.
     patches : int
         Patches cut out of an image every time it is seen; a step sees as many of each of its cases.
     stem : int
@@ -160,7 +163,8 @@ class TrainingParameters:
     weighted_sampling : bool
         Draw cases of rare classes, or with rare structures, more often.
     start_from : str
-        Name or folder of a model to begin with: weights of the same names and shapes are taken from it; empty for none.
+        Name or folder of a model to begin with: weights of the same names and shapes are taken from it, and those of
+        a DynUNet that is narrower; empty for none.
     optimizer : str
         One of `OPTIMIZERS`.
     learning_rate : float, or None
@@ -213,6 +217,7 @@ class TrainingParameters:
     network: str = _choice("auto", NETWORKS)
     width: int = _number(0, 0, 512)
     levels: int = _number(0, 0, 8)
+    widening: float = _number(2.0, 1, 4)
     patches: int = _number(1, 1, 64)
     stem: int = _number(0, 0, 8)
     code: int = _number(0, 0, 512)

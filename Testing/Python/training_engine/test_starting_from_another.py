@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
 from medai.errors import InputError
 from medai.training import folder
@@ -18,12 +19,25 @@ def weights(root: Path) -> dict[str, torch.Tensor]:
     return torch.load(root / folder.WEIGHTS, weights_only=True)
 
 
+def computed(root: Path, image: torch.Tensor) -> torch.Tensor:
+    parser = ConfigParser()
+    parser.read_config(str(root / "configs" / "inference.json"))
+    network = parser.get_parsed_content("network_def").eval()
+    network.load_state_dict(weights(root))
+    with torch.inference_mode():
+        return network(image)
+
+
 @pytest.fixture
-def from_the_ball_finder(train, bright_balls, a_trained_ball_finder, tmp_path):
-    """One step at a learning rate so small that the weights stay where they began."""
+def hardly_learning(a_trained_ball_finder):
+    """One epoch at a learning rate so small that the weights stay where they began."""
     chosen = {"epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0, "start_from": str(a_trained_ball_finder[0])}
-    chosen |= {"augmentation": ["flip"], "schedule": "constant"}
-    return tmp_path / "model", train(bright_balls, "segment", parameters=chosen)
+    return chosen | {"augmentation": ["flip"], "schedule": "constant"}
+
+
+@pytest.fixture
+def from_the_ball_finder(train, bright_balls, hardly_learning, tmp_path):
+    return tmp_path / "model", train(bright_balls, "segment", parameters=hardly_learning)
 
 
 def test_it_starts_where_the_other_ended(from_the_ball_finder, a_trained_ball_finder):
@@ -60,6 +74,39 @@ def test_what_has_another_shape_begins_anew(train, bright_balls, a_trained_ball_
     said = next(note for note in result.provenance.notes if "starts from" in note)
     matching, total = (int(word) for word in said.replace("'", " ").split() if word.isdecimal())
     assert 0 < matching < total
+
+
+@pytest.mark.parametrize("wider", [{"widening": 3.0}, {"width": 6}, {"width": 5, "widening": 2.5}])
+def test_a_wider_network_begins_by_computing_what_the_narrow_one_did(
+    train, bright_balls, hardly_learning, a_trained_ball_finder, tmp_path, wider
+):
+    result = train(bright_balls, "segment", parameters=hardly_learning | wider)
+    narrow, wide = a_trained_ball_finder[0], tmp_path / "model"
+    image = torch.rand(1, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    expected = computed(narrow, image)
+    assert torch.allclose(expected, computed(wide, image), atol=1e-3 * float(expected.abs().max()))
+    count = {root: sum(weight.numel() for weight in weights(root).values()) for root in (narrow, wide)}
+    assert count[wide] > 1.2 * count[narrow]
+    assert "in wider layers" in " ".join(result.provenance.notes)
+
+
+def test_the_new_channels_of_a_wider_network_are_learned(train, bright_balls, a_trained_ball_finder, tmp_path):
+    chosen = {"epochs": 2, "widening": 3.0, "start_from": str(a_trained_ball_finder[0])}
+    train(bright_balls, "segment", parameters=chosen)
+    name = "skip_layers.downsample.conv1.conv.weight"
+    deeper = "bottleneck.conv1.conv.weight"
+    before, after = weights(a_trained_ball_finder[0]), weights(tmp_path / "model")
+    assert before[name].shape == after[name].shape
+    kept, seen = before[deeper].shape[:2]
+    heard = after[deeper][:kept, seen:]
+    assert heard.numel() > 0 and heard.abs().max() > 1e-4
+
+
+def test_a_narrower_network_takes_only_what_has_its_shape(train, bright_balls, a_trained_ball_finder):
+    chosen = {"epochs": 1, "widening": 1.5, "start_from": str(a_trained_ball_finder[0])}
+    result = train(bright_balls, "segment", parameters=chosen)
+    said = next(note for note in result.provenance.notes if "starts from" in note)
+    assert "wider" not in said
 
 
 def test_a_model_with_nothing_in_common_is_refused(train, bright_balls, a_trained_ball_finder):

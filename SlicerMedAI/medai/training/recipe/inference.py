@@ -41,6 +41,7 @@ def network_def(plan: Plan) -> Config:
         dropout=chosen.dropout,
         norm=_norm(plan),
         levels=chosen.levels,
+        widening=chosen.widening,
         stem=chosen.stem,
         code=chosen.code or (_CODE[plan.dimensions] if plan.task == "encode" else 0),
     )

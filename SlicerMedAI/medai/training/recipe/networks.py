@@ -93,6 +93,7 @@ def network(
     levels: int = 0,
     stem: int = 0,
     code: int = 0,
+    widening: float = 2,
 ) -> Config:
     """Configuration of one network.
 
@@ -116,6 +117,8 @@ def network(
         Of a ResNet: how much smaller its first layers make the image, 1, 2 or 4 times; 0 takes what suits the patch.
     code : int
         Of an autoencoder: channels of its code; 0 for as many as its deepest layer has otherwise.
+    widening : float
+        Times as many channels as the level before.
     """
     width = width_of(name, width)
     dimensions = len(patch)
@@ -138,7 +141,7 @@ def network(
             "norm": "batch" if norm == "batch" else ["GROUP", {"num_groups": min(width, 8)}]
         }
     strides = halvings(patch, levels)
-    widths = [width * 2**level for level in range(len(strides) + 1)]
+    widths = [round(width * widening**level) for level in range(len(strides) + 1)]
     if name == "dynunet":
         return _dynunet(common, widths, strides, dropout, norm)
     kind = {"unet": "UNet", "autoencoder": "AutoEncoder"}[name]

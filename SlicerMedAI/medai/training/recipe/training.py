@@ -29,7 +29,7 @@ Config = dict[str, Any]
 _OWN = "medai.training.components"
 _PAIR = "$monai.handlers.from_engine(['pred', 'label'])"
 _STEPS = "$@epochs * len(@train#batches)"
-_START = "$monai.networks.utils.copy_model_state(@network, torch.load(@output_dir + '/start.pt', weights_only=True))"
+_START = "$growth.begin_with(@network, torch.load(@output_dir + '/start.pt', weights_only=True))"
 
 
 def training_config(plan: Plan) -> Config:
@@ -45,6 +45,7 @@ def training_config(plan: Plan) -> Config:
             "$import os",
             f"$from {_OWN} import beginning",
             f"$from {_OWN} import distributed",
+            f"$from {_OWN} import growth",
             f"$from {_OWN} import sampling",
         ],
         **numbers_and_places(plan),
