@@ -28,6 +28,10 @@ def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1000
 
 
+def _axis(value: object) -> bool:
+    return _whole(value) and value in (0, 1, 2)
+
+
 def _yes_or_no(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -62,6 +66,11 @@ OWN_TRANSFORMS: Final[Mapping[str, Mapping[str, _Rule]]] = {
         "horizon_days": lambda value: _number(value) or value == "@horizon_days",
     },
     "medai.transforms.StackVisitsd": {**_COMMON, "visits": _whole, "dates": _whole, "size": _some(_whole)},
+    "medai.networks.MirroredRetinaNet": {
+        "network": _text("@network"),
+        "axes": _some(_axis),
+        "anchors": _some(_some(_number)),
+    },
     "medai.networks.SeriesForecaster": {
         **{name: _some(_number) for name in ("means", "spreads", "changes")},
         **dict.fromkeys(("classes", "features", "hidden", "members"), _whole),

@@ -51,10 +51,10 @@ def begin_with(network: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
     joined = {module.conv_block.conv1.conv for module in modules.values() if isinstance(module, UnetUpBlock)}
     for name, weight in fitting(network, state).items():
         module = modules[name.rpartition(".")[0]]
-        mine = own[name]
-        if isinstance(module, _ConvTransposeNd) and mine.ndim > 1:
-            mine, weight = mine.transpose(0, 1), weight.transpose(0, 1)  # outputs first, as in any convolution
-        _put(mine, weight, parts=2 if module in joined else 1)
+        wide, narrow = own[name], weight
+        if isinstance(module, _ConvTransposeNd) and wide.ndim > 1:
+            wide, narrow = wide.transpose(0, 1), narrow.transpose(0, 1)  # outputs first, as in any convolution
+        _put(wide, narrow, parts=2 if module in joined else 1)
 
 
 def _inside(narrow: Tensor, wide: Tensor) -> bool:

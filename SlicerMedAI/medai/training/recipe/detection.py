@@ -18,6 +18,7 @@ from medai.training.recipe.preprocessing import centring, geometry, loading, sca
 Config = dict[str, Any]
 _OWN = "medai.training.components"
 _ANCHORS = "monai.apps.detection.utils.anchor_utils.AnchorGeneratorWithAnchorShape"
+_MIRRORED = "medai.networks.MirroredRetinaNet"
 _KERNELS = {1: 3, 2: 3, 4: 7, 8: 11}
 _MOST_LEVELS = 4
 _WIDTH = 64
@@ -80,7 +81,7 @@ def network_def(plan: Plan) -> Config:
     }
 
 
-def _parts(plan: Plan, detector: Config, name: str) -> Config:
+def _parts(plan: Plan, detector: Config, name: str, network: str = "@network") -> Config:
     """The detector around the network, and how it chooses among its guesses."""
     windows = [
         f"$@{name}.set_sliding_window_inferer(roi_size={list(plan.patch)},overlap=0.25,sw_batch_size=1,mode='gaussian')"
@@ -89,15 +90,19 @@ def _parts(plan: Plan, detector: Config, name: str) -> Config:
         "anchor_generator": {
             "_target_": _ANCHORS,
             "feature_map_scales": [1],
-            "base_anchor_shapes": [list(shape) for shape in plan.anchors],
+            "base_anchor_shapes": _shapes(plan),
         },
-        name: {**detector, "network": "@network", "anchor_generator": "@anchor_generator"},
+        name: {**detector, "network": network, "anchor_generator": "@anchor_generator"},
         "detector_ops": [
             f"$@{name}.set_target_keys(box_key='{BOX}', label_key='{LABEL}')",
             f"$@{name}.set_box_selector_parameters({_SELECTION})",
             *(windows if plan.dimensions == 3 else []),
         ],
     }
+
+
+def _shapes(plan: Plan) -> list[list[int]]:
+    return [list(shape) for shape in plan.anchors]
 
 
 def _inference(plan: Plan, common: Config) -> Config:
@@ -113,9 +118,15 @@ def _inference(plan: Plan, common: Config) -> Config:
     padded = f"torch.nn.functional.pad({row}, (0, 0, 0, {MOST_BOXES} - len(b['box'])), value=-1.0)"
     place = {"box_keys": BOX, "box_ref_image_keys": "image"}
     in_world = {"_target_": "AffineBoxToWorldCoordinated", **place}
+    # Twice the work for a picture, which is little; eight times for a volume, which is not.
+    mirrored = plan.dimensions == 2 and _flipped(plan)
+    views = {"_target_": _MIRRORED, "network": "@network", "axes": mirrored, "anchors": _shapes(plan)}
     return {
         **common,
-        **_parts(plan, {"_target_": "RetinaNetDetector"}, "detector_def"),
+        **({"mirrored": views} if mirrored else {}),
+        **_parts(
+            plan, {"_target_": "RetinaNetDetector"}, "detector_def", network="@mirrored" if mirrored else "@network"
+        ),
         "detector": "$@detector_def.eval()",
         "inferer": f"$lambda image, network, *args, **kwargs: @detector(image{windows})",
         "postprocessing": {
@@ -234,9 +245,7 @@ def _augmentation(plan: Plan) -> list[Config]:
             },
             {"_target_": f"{_OWN}.boxes.BoxesStay"},
         ]
-    if "flip" in chosen:
-        axes = range(1) if plan.dimensions == 2 else range(3)
-        found += [{"_target_": "RandFlipd", **image, "prob": 0.5, "spatial_axis": axis} for axis in axes]
+    found += [{"_target_": "RandFlipd", **image, "prob": 0.5, "spatial_axis": axis} for axis in _flipped(plan)]
     if "affine" in chosen:
         turn = round(math.radians(plan.parameters.rotation), 4)
         found.append(
@@ -253,6 +262,11 @@ def _augmentation(plan: Plan) -> list[Config]:
             }
         )
     return [*found, {"_target_": f"{_OWN}.boxes.BoxesOnGrid"}, *intensities(plan)]
+
+
+def _flipped(plan: Plan) -> list[int]:
+    """Axes along which the network learns mirrored images: a picture's left and right, all of a volume."""
+    return list(range(1 if plan.dimensions == 2 else 3)) if "flip" in (plan.parameters.augmentation or ()) else []
 
 
 def _finishing(plan: Plan) -> list[Config]:
