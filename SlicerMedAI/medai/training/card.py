@@ -15,7 +15,7 @@ from medai.training.data.item import SPLITS
 from medai.training.evaluation import Estimate, Summary
 from medai.training.markdown import escaped, in_code
 from medai.training.recipe import ForecastPlan, Plan
-from medai.training.recipe.orientations import has_no_upright, orientations
+from medai.training.recipe.orientations import positions
 
 NOISES = {"rician": "Rician", "gaussian": "white Gaussian", "low_dose_ct": "low-dose CT"}
 """Noise models in words."""
@@ -146,8 +146,10 @@ def _input(plan: Plan) -> str:
     whole = plan.task == "classify" or (plan.task == "detect" and plan.dimensions == 2)
     overlap = "an eighth" if plan.task == "denoise" else "half"
     seen = "" if whole else f" The network sees windows of {size} voxels, {overlap} overlapping."
-    if has_no_upright(plan):
-        sides = math.prod(map(len, orientations(plan.patch)))
+    sides = math.prod(map(len, positions(plan)))
+    if sides == 2:
+        seen = " The network sees it as it is and mirrored from left to right; their mean is taken."
+    elif sides > 2:
         seen = f" The network sees it from {sides} sides, turned by right angles and mirrored; their mean is taken."
     return f"Input: {plan.channels} channel(s). The image is {', '.join(steps) or 'taken as it is'}.{seen}"
 

@@ -97,8 +97,7 @@ class TrainingParameters:
         Resolutions that a U-Net, an autoencoder or a generator works at, each half as fine as the one before; 0 for 4.
         Fewer where a patch cannot be halved so often.
     widening : float
-        How many times as many channels each resolution of a U-Net or an autoencoder has as the one before. More costs
-        little time, as the coarse ones are small.
+        How many times as many channels each resolution of a U-Net or an autoencoder has as the one before.
     patches : int
         Patches cut out of an image every time it is seen; a step sees as many of each of its cases.
     stem : int
@@ -126,8 +125,8 @@ class TrainingParameters:
         Name or folder of the denoising model for ``"denoise"``; a copy of it becomes a part of the model.
     augmentation : tuple of str, or None
         Which of `AUGMENTATIONS`; None takes what suits the task, an empty tuple none. ``"turn"`` is for images that
-        have no upright: right angles and mirroring along all axes. A classifier then takes the mean over such positions
-        of an image.
+        have no upright: right angles and mirroring along all axes. A classifier that learned so, or from images that
+        were mirrored (``"flip"``), takes the mean over such positions of an image.
     rotation : float
         Degrees, of ``"affine"``: largest turn about each axis; 180 where images have no upright.
     scaling : float
@@ -163,8 +162,7 @@ class TrainingParameters:
     weighted_sampling : bool
         Draw cases of rare classes, or with rare structures, more often.
     start_from : str
-        Name or folder of a model to begin with: weights of the same names and shapes are taken from it, and those of
-        a DynUNet that is narrower; empty for none.
+        Name or folder of a model whose weights are begun with, where shapes agree or its DynUNet is narrower; or empty.
     optimizer : str
         One of `OPTIMIZERS`.
     learning_rate : float, or None

@@ -19,7 +19,7 @@ from medai.training.recipe import Plan, bundle_configs, plan
 from medai.training.recipe.augmentation import augmentation
 from medai.training.recipe.inference import network_def
 from medai.training.recipe.networks import FITTING
-from medai.training.recipe.orientations import inferer_from_all_sides
+from medai.training.recipe.orientations import inferer_of_positions
 
 
 @pytest.fixture
@@ -204,11 +204,21 @@ def test_turns_reach_every_position_of_a_cube(plan_for):
     assert len({tuple(one["image"].flatten().tolist()) for one in seen}) == 48
 
 
-@pytest.mark.parametrize(("patch", "positions"), [((8, 8, 8), 24), ((8, 8, 9), 8), ((8, 9, 10), 4), ((8, 8), 4)])
-def test_a_classifier_without_an_upright_finds_the_same_in_every_position(plan_for, patch, positions):
-    made = plan_for("classify", augmentation=["turn"])
+@pytest.mark.parametrize(
+    ("learned", "patch", "positions"),
+    [
+        ("turn", (8, 8, 8), 24),
+        ("turn", (8, 8, 9), 8),
+        ("turn", (8, 9, 10), 4),
+        ("turn", (8, 8), 4),
+        ("flip", (8, 8), 2),
+        ("flip", (8, 8, 9), 2),
+    ],
+)
+def test_a_classifier_finds_the_same_in_every_position_that_it_learned_from(plan_for, learned, patch, positions):
+    made = plan_for("classify", augmentation=[learned])
     made = dataclasses.replace(made, parameters=dataclasses.replace(made.parameters, patch_size=patch))
-    look = eval(inferer_from_all_sides(made)[1:], {"torch": torch})
+    look = eval(inferer_of_positions(made)[1:], {"torch": torch})
     weights = torch.rand(patch)
     seen = []
 
@@ -223,10 +233,11 @@ def test_a_classifier_without_an_upright_finds_the_same_in_every_position(plan_f
         torch.testing.assert_close(look(position, network), found)
 
 
-def test_only_a_classifier_that_learned_from_turned_images_is_shown_them(plan_for):
-    turned = bundle_configs(plan_for("classify", augmentation=["turn"]), data_source="", licence="")
-    assert turned["inference.json"]["inferer"].startswith("$lambda")
-    for made in (plan_for("classify", augmentation=["flip"]), plan_for("segment", augmentation=["turn"])):
+def test_only_a_classifier_that_learned_from_other_positions_is_shown_them(plan_for):
+    for learned in ("turn", "flip"):
+        made = plan_for("classify", augmentation=[learned, "noise"])
+        assert bundle_configs(made, data_source="", licence="")["inference.json"]["inferer"].startswith("$lambda")
+    for made in (plan_for("classify", augmentation=["affine"]), plan_for("segment", augmentation=["turn", "flip"])):
         assert isinstance(bundle_configs(made, data_source="", licence="")["inference.json"]["inferer"], dict)
 
 

@@ -1,7 +1,7 @@
-"""A classifier of images that have no upright looks at them from several sides, and so finds the same in each of them.
+"""A classifier that has learned from mirrored or turned images looks at each in these positions as well.
 
-A network that has learned from turned images is no more right about one position than about another, but errs in each
-on its own account: the mean over positions is nearer to the truth than any. Right angles cost no interpolation.
+It is no more right about one position than about another, but errs in each on its own account: the mean over positions
+is nearer to the truth than any. Mirrors and right angles cost no interpolation.
 """
 
 from __future__ import annotations
@@ -10,35 +10,40 @@ from itertools import combinations, permutations
 
 from medai.training.recipe.plan import Plan
 
-
-def has_no_upright(plan: Plan) -> bool:
-    """Whether a classifier learns from images that are turned at random."""
-    return plan.task == "classify" and "turn" in (plan.parameters.augmentation or ())
+Axes = tuple[int, ...]
 
 
-def orientations(patch: tuple[int, ...]) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Positions in which a patch fills the same grid, and which lead but to each other when one follows the other.
+def positions(plan: Plan) -> tuple[list[Axes], list[Axes]]:
+    """Positions in which an image fills the same grid, and which a network has learned to be the same.
 
     Parameters
     ----------
-    patch : tuple of int
-        Pixels or voxels along each axis.
+    plan : Plan
+        Of any training; what is no classifier sees an image as it is.
 
     Returns
     -------
     list of tuple of int
-        Orders of a batch's spatial axes (2 for the first): those that exchange axes of the same length.
+        Orders of a batch's spatial axes (2 for the first). Of a classifier that learned from images without an upright
+        (``"turn"``), those that exchange axes of the same length.
     list of tuple of int
-        Of each of these, the axes to mirror along: none, or two. 24 positions of a cube, half of those that there are.
+        Of each of these, the axes to mirror along. None, or two, where there is no upright: with the orders 24
+        positions of a cube, half of all. None, or from left to right, where images were mirrored (``"flip"``).
     """
-    axes = range(2, 2 + len(patch))
-    orders = [order for order in permutations(axes) if [patch[axis - 2] for axis in order] == list(patch)]
-    return orders, [(), *combinations(axes, 2)]
+    chosen = (plan.parameters.augmentation or ()) if plan.task == "classify" else ()
+    axes = tuple(range(2, 2 + len(plan.patch)))
+    if "turn" in chosen:
+        lengths = list(plan.patch)
+        orders = [order for order in permutations(axes) if [lengths[axis - 2] for axis in order] == lengths]
+        return orders, [(), *combinations(axes, 2)]
+    return [axes], [(), (2,)] if "flip" in chosen else [()]
 
 
-def inferer_from_all_sides(plan: Plan) -> str:
-    """An inferer that gives the mean of the network's output over `orientations`, with nothing but torch."""
-    orders, mirrors = orientations(plan.patch)
+def inferer_of_positions(plan: Plan) -> str | None:
+    """An inferer that gives the mean of the network's output over `positions`, with nothing but torch; None for one."""
+    orders, mirrors = positions(plan)
+    if len(orders) * len(mirrors) == 1:
+        return None
     # Mirrors go through the network together, which is several times as fast; all at once might be too much for memory.
     return (
         f"$lambda image, network, *_, **__: torch.cat([network(torch.cat([image.permute(0, 1, *order).flip(mirrored) "
