@@ -18,6 +18,7 @@ OUTSIDE = [
     ("network", 3),
     ("width", -1),
     ("levels", -1),
+    ("widening", 0.5),
     ("code", -1),
     ("patches", 0),
     ("stem", 3),
