@@ -19,7 +19,7 @@ def positions(plan: Plan) -> tuple[list[Axes], list[Axes]]:
     Parameters
     ----------
     plan : Plan
-        Of any training; what is no classifier sees an image as it is.
+        Of any training; what is no classifier sees an image as it is, so nothing is exchanged or mirrored.
 
     Returns
     -------
@@ -30,7 +30,9 @@ def positions(plan: Plan) -> tuple[list[Axes], list[Axes]]:
         Of each of these, the axes to mirror along. None, or two, where there is no upright: with the orders 24
         positions of a cube, half of all. None, or from left to right, where images were mirrored (``"flip"``).
     """
-    chosen = (plan.parameters.augmentation or ()) if plan.task == "classify" else ()
+    if plan.task != "classify":
+        return [()], [()]
+    chosen = plan.parameters.augmentation or ()
     axes = tuple(range(2, 2 + len(plan.patch)))
     if "turn" in chosen:
         lengths = list(plan.patch)
