@@ -51,7 +51,7 @@ ENTRIES: dict[str, Entry] = {
     "cold-start": Entry("engine_bench:cold_start", 2, small=_SMALL_JOB),
     **{
         f"engine-{name}": Entry("engine_bench:whole_job", minutes, {"name": name}, _SMALL_JOB)
-        for name, minutes in {"UNet": 3, "SegResNet": 5, "DynUNet": 6, "DenseNet121": 2}.items()
+        for name, minutes in {"UNet": 3, "SegResNet": 5, "DynUNet": 14, "DenseNet121": 2}.items()
     },
     **{
         f"window-{name}": Entry("backends_bench:forward_pass", 1.5, {"name": name}, {"size": 32, "repeats": 1})

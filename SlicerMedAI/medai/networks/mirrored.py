@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import torch
 from torch import Tensor
+
+from medai.engine.mirrors import mirrors
 
 Maps = dict[str, list[Tensor]]
 """What MONAI's RetinaNet gives: under each name a map per level of its pyramid, (B, channels, *spatial)."""
@@ -32,7 +33,7 @@ class MirroredRetinaNet(torch.nn.Module):  # type: ignore[misc]  # torch is not 
         super().__init__()
         self.network = network
         self.register_buffer("voxel", 1 / torch.tensor(anchors, dtype=torch.float32), persistent=False)
-        self.views = [chosen for n in range(len(axes) + 1) for chosen in combinations(sorted(axes), n)]
+        self.views = mirrors(sorted(axes))
         # MONAI's RetinaNetDetector asks its network for these.
         self.spatial_dims, self.num_classes = network.spatial_dims, network.num_classes
         self.num_anchors, self.size_divisible = network.num_anchors, network.size_divisible

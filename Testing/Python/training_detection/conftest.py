@@ -11,6 +11,10 @@ import pytest
 import SimpleITK as sitk
 
 import medai
+from medai.training.data import check, read_data_list, split
+from medai.training.parameters import TrainingParameters
+from medai.training.recipe import plan
+from medai.training.recipe.plan import Plan
 
 SMALL: dict[str, object] = {"epochs": 24, "width": 16, "patch_size": [48, 48], "batch_size": 4, "learning_rate": 0.01}
 
@@ -54,6 +58,17 @@ def bright_blocks(tmp_path_factory) -> Path:
         for kind, array in (("images", image), ("labels", label)):
             nib.Nifti1Image(array, affine).to_filename(folder / kind / f"case_{number}.nii.gz")
     return folder
+
+
+@pytest.fixture
+def plan_for(bright_squares) -> Callable[..., Plan]:
+    """Plans the training of a detector of the bright squares, or of what another folder holds."""
+
+    def make(source: Path = bright_squares, **chosen) -> Plan:
+        data = split(read_data_list(source, "boxes"))
+        return plan(data, check(data), "detect", TrainingParameters.of({"width": 16, **chosen}), name="a_model")
+
+    return make
 
 
 @pytest.fixture

@@ -15,30 +15,21 @@ from monai.bundle import ConfigParser
 from medai.bundles import trust
 from medai.errors import MedAIError
 from medai.networks import MirroredRetinaNet
-from medai.training.data import check, read_data_list, split
-from medai.training.parameters import TrainingParameters
-from medai.training.recipe import bundle_configs, plan
+from medai.training.recipe import bundle_configs
 from medai.training.recipe.detection import network_def
 
 
 @pytest.fixture
-def configs_for():
+def configs_for(plan_for):
     """The configurations of a detector that is to be trained."""
-
-    def make(source, **chosen):
-        data = split(read_data_list(source, "boxes"))
-        planned = plan(data, check(data), "detect", TrainingParameters.of({"width": 16, **chosen}), name="a_model")
-        return planned, bundle_configs(planned, data_source="Tests", licence="None")
-
-    return make
+    return lambda **chosen: bundle_configs(plan_for(**chosen), data_source="Tests", licence="None")
 
 
 @pytest.fixture
-def a_network(bright_squares, configs_for):
+def a_network(plan_for):
     """A RetinaNet with random weights, so that it sees an image and its mirror image as two."""
     torch.manual_seed(0)
-    planned, _ = configs_for(bright_squares)
-    network = ConfigParser({"network_def": network_def(planned)}).get_parsed_content("network_def").eval()
+    network = ConfigParser({"network_def": network_def(plan_for())}).get_parsed_content("network_def").eval()
     for part in network.modules():
         if isinstance(part, torch.nn.Conv2d):
             torch.nn.init.normal_(part.weight, std=0.05)
@@ -108,28 +99,28 @@ def test_what_it_says_turns_round_with_the_image(axes, dimensions, seed):
     assert torch.allclose(moves, other_moves.flatten(1, 2), atol=1e-5)
 
 
-def test_a_detector_of_pictures_that_learned_them_mirrored_looks_into_mirrors(bright_squares, configs_for):
-    _, configs = configs_for(bright_squares)
+def test_a_detector_of_pictures_that_learned_them_mirrored_looks_into_mirrors(configs_for):
+    configs = configs_for()
     assert configs["inference.json"]["mirrored"]["axes"] == [0]
     assert configs["inference.json"]["detector_def"]["network"] == "@mirrored"
     assert "mirrored" not in configs["train.json"], "one view is enough to learn from"
 
 
-def test_one_that_did_not_does_not(bright_squares, configs_for):
-    _, configs = configs_for(bright_squares, augmentation=["affine"])
+def test_one_that_did_not_does_not(configs_for):
+    configs = configs_for(augmentation=["affine"])
     assert configs["inference.json"]["detector_def"]["network"] == "@network"
 
 
 def test_a_detector_of_volumes_does_not_work_eight_times(bright_blocks, configs_for):
-    _, configs = configs_for(bright_blocks)
+    configs = configs_for(source=bright_blocks)
     assert configs["inference.json"]["detector_def"]["network"] == "@network"
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("network", "$print('here')"), ("axes", "$[0]"), ("axes", [3]), ("anchors", "@x"), ("more", 1)]
 )
-def test_what_a_bundle_may_not_ask_of_it_is_refused(bright_squares, configs_for, tmp_path, name, value):
-    _, configs = configs_for(bright_squares)
+def test_what_a_bundle_may_not_ask_of_it_is_refused(configs_for, tmp_path, name, value):
+    configs = configs_for()
     (tmp_path / "configs").mkdir()
     configs["inference.json"]["mirrored"][name] = value
     for file, content in configs.items():

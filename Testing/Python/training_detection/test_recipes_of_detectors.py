@@ -23,17 +23,6 @@ from medai.training.recipe.detection import network_def, strides
 
 
 @pytest.fixture
-def plan_for(bright_squares):
-    """A plan for the pictures with squares."""
-
-    def make(**chosen):
-        data = split(read_data_list(bright_squares, "boxes"))
-        return plan(data, check(data), "detect", TrainingParameters.of({"width": 16, **chosen}), name="a_model")
-
-    return make
-
-
-@pytest.fixture
 def a_detector():
     """A detector of one anchor of 8 pixels per place, over a network that gives what it is told to."""
 

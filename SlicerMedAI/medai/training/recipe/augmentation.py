@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from medai.training.recipe.noise import maps_of
+from medai.training.recipe.orientations import flipped
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import interpolations, keys_of
 
@@ -64,8 +65,7 @@ def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
 
 
 def _flips(plan: Plan, keys: list[str]) -> list[Config]:
-    axes = range(1) if plan.task in ("classify", "synthesize") else range(plan.dimensions)
-    found = [{"_target_": "RandFlipd", "keys": keys, "prob": 0.5, "spatial_axis": axis} for axis in axes]
+    found = [{"_target_": "RandFlipd", "keys": keys, "prob": 0.5, "spatial_axis": axis} for axis in flipped(plan)]
     if plan.gives_image and plan.patch[0] == plan.patch[1]:
         found.append({"_target_": "RandRotate90d", "keys": keys, "prob": 0.5, "max_k": 3})
     return found

@@ -12,6 +12,7 @@ from typing import Any
 from medai.training.components.names import BOX, LABEL, SCORE
 from medai.training.recipe.augmentation import intensities
 from medai.training.recipe.chosen_steps import cleaning
+from medai.training.recipe.orientations import flipped
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import centring, geometry, loading, scaling
 
@@ -119,7 +120,7 @@ def _inference(plan: Plan, common: Config) -> Config:
     place = {"box_keys": BOX, "box_ref_image_keys": "image"}
     in_world = {"_target_": "AffineBoxToWorldCoordinated", **place}
     # Twice the work for a picture, which is little; eight times for a volume, which is not.
-    mirrored = plan.dimensions == 2 and _flipped(plan)
+    mirrored = list(flipped(plan)) if plan.dimensions == 2 else []
     views = {"_target_": _MIRRORED, "network": "@network", "axes": mirrored, "anchors": _shapes(plan)}
     return {
         **common,
@@ -245,7 +246,7 @@ def _augmentation(plan: Plan) -> list[Config]:
             },
             {"_target_": f"{_OWN}.boxes.BoxesStay"},
         ]
-    found += [{"_target_": "RandFlipd", **image, "prob": 0.5, "spatial_axis": axis} for axis in _flipped(plan)]
+    found += [{"_target_": "RandFlipd", **image, "prob": 0.5, "spatial_axis": axis} for axis in flipped(plan)]
     if "affine" in chosen:
         turn = round(math.radians(plan.parameters.rotation), 4)
         found.append(
@@ -262,11 +263,6 @@ def _augmentation(plan: Plan) -> list[Config]:
             }
         )
     return [*found, {"_target_": f"{_OWN}.boxes.BoxesOnGrid"}, *intensities(plan)]
-
-
-def _flipped(plan: Plan) -> list[int]:
-    """Axes along which the network learns mirrored images: a picture's left and right, all of a volume."""
-    return list(range(1 if plan.dimensions == 2 else 3)) if "flip" in (plan.parameters.augmentation or ()) else []
 
 
 def _finishing(plan: Plan) -> list[Config]:

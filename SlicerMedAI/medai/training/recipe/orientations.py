@@ -1,16 +1,29 @@
-"""A classifier that has learned from mirrored or turned images looks at each in these positions as well.
+"""Positions of an image that a network learns to be the same.
 
-It is no more right about one position than about another, but errs in each on its own account: the mean over positions
-is nearer to the truth than any. Mirrors and right angles cost no interpolation.
+A classifier that has learned from mirrored or turned images looks at each in these positions as well: it is no more
+right about one than about another, but errs in each on its own account, so that the mean is nearer to the truth than
+any. Mirrors and right angles cost no interpolation.
 """
 
 from __future__ import annotations
 
 from itertools import combinations, permutations
 
+from medai.engine.mirrors import mirrors
 from medai.training.recipe.plan import Plan
 
 Axes = tuple[int, ...]
+
+
+def flipped(plan: Plan) -> Axes:
+    """Spatial axes along which a network learns from mirrored images (``"flip"``), 0 for the first.
+
+    What is told, found or made as a whole picture keeps its upright: left and right alone are exchanged.
+    """
+    if "flip" not in (plan.parameters.augmentation or ()):
+        return ()
+    upright = plan.task in ("classify", "synthesize") or (plan.task == "detect" and plan.dimensions == 2)
+    return tuple(range(1 if upright else plan.dimensions))
 
 
 def positions(plan: Plan) -> tuple[list[Axes], list[Axes]]:
@@ -38,16 +51,16 @@ def positions(plan: Plan) -> tuple[list[Axes], list[Axes]]:
         lengths = list(plan.patch)
         orders = [order for order in permutations(axes) if [lengths[axis - 2] for axis in order] == lengths]
         return orders, [(), *combinations(axes, 2)]
-    return [axes], [(), (2,)] if "flip" in chosen else [()]
+    return [axes], list(mirrors(axis + 2 for axis in flipped(plan)))
 
 
 def inferer_of_positions(plan: Plan) -> str | None:
     """An inferer that gives the mean of the network's output over `positions`, with nothing but torch; None for one."""
-    orders, mirrors = positions(plan)
-    if len(orders) * len(mirrors) == 1:
+    orders, sides = positions(plan)
+    if len(orders) * len(sides) == 1:
         return None
     # Mirrors go through the network together, which is several times as fast; all at once might be too much for memory.
     return (
         f"$lambda image, network, *_, **__: torch.cat([network(torch.cat([image.permute(0, 1, *order).flip(mirrored) "
-        f"for mirrored in {mirrors}])).reshape({len(mirrors)}, len(image), -1) for order in {orders}]).mean(0)"
+        f"for mirrored in {sides}])).reshape({len(sides)}, len(image), -1) for order in {orders}]).mean(0)"
     )
