@@ -119,6 +119,19 @@ def test_bfloat16_is_used_where_the_processor_computes_in_it(monkeypatch, able):
     assert torch.allclose(found, network(image), atol=0.02 if able else 1e-7)
 
 
+def test_weights_lie_as_the_images_do_so_that_no_step_puts_them_in_order(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv3d(1, 4, 3), torch.nn.Conv3d(4, 2, 3))
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    parameters = list(network.parameters())
+    Bfloat16Inferer()(torch.rand(1, 1, 8, 8, 8), network).sum().backward()
+    assert all(one is other for one, other in zip(network.parameters(), parameters, strict=True)), "an optimizer's"
+    assert network[1].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert network[1].weight.grad.is_contiguous(memory_format=torch.channels_last_3d)
+    assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())
+
+
 def test_a_processor_that_does_not_say_what_it_computes_in_is_not_asked_for_bfloat16(monkeypatch):
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
     assert not computes_in_bfloat16(torch.device("cpu"))

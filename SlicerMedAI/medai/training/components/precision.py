@@ -24,8 +24,18 @@ class Bfloat16Inferer(SimpleInferer):  # type: ignore[misc]
         """The network's output for `inputs` (B, C, ...)."""
         if not computes_in_bfloat16(inputs.device):
             return super().__call__(inputs, network, *args, **kwargs)  # type: ignore[no-any-return]
-        # Channels last is what the processor's convolutions are written for.
+        # Channels last is what the processor's convolutions are written for, of images and of weights.
         layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(inputs.ndim, torch.contiguous_format)
+        _in_layout(network, inputs.ndim, layout)
         with torch.autocast(inputs.device.type, torch.bfloat16):
             found: Tensor = super().__call__(inputs.contiguous(memory_format=layout), network, *args, **kwargs)
         return found.float()
+
+
+def _in_layout(network: Any, dimensions: int, layout: torch.memory_format) -> None:
+    """The weights themselves, once, for otherwise every step puts each of them and its gradient in order anew."""
+    if not isinstance(network, torch.nn.Module):
+        return
+    weights = [weight for weight in network.parameters() if weight.ndim == dimensions]
+    if not all(weight.is_contiguous(memory_format=layout) for weight in weights):
+        network.to(memory_format=layout)
