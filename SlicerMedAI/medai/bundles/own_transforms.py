@@ -71,6 +71,14 @@ OWN_TRANSFORMS: Final[Mapping[str, Mapping[str, _Rule]]] = {
         "axes": _some(_axis),
         "anchors": _some(_some(_number)),
     },
+    "medai.networks.MirroredWindowInferer": {
+        "views": lambda value: isinstance(value, list) and all(view == [] or _some(_axis)(view) for view in value),
+        "roi_size": _some(_whole),
+        "sw_batch_size": _whole,
+        "overlap": _some(_number),
+        "mode": _text("constant|gaussian"),
+        "padding_mode": _text("constant|reflect|replicate|circular"),
+    },
     "medai.networks.SeriesForecaster": {
         **{name: _some(_number) for name in ("means", "spreads", "changes")},
         **dict.fromkeys(("classes", "features", "hidden", "members"), _whole),

@@ -33,7 +33,7 @@ def count_windows(inferer: object, image_size: Sequence[int]) -> int:
     Returns
     -------
     int
-        0 when it cannot be told for this kind of inferer.
+        0 when it cannot be told for this kind of inferer. A window counts as often as it is looked at.
     """
     from monai.data.utils import dense_patch_slices
     from monai.inferers import SimpleInferer, SliceInferer, SlidingWindowInferer
@@ -55,7 +55,7 @@ def count_windows(inferer: object, image_size: Sequence[int]) -> int:
     padded = [max(have, want) for have, want in zip(size, roi, strict=True)]
     overlap = ensure_tuple_rep(inferer.overlap, len(size))
     interval = _get_scan_interval(padded, roi, len(size), overlap)
-    return len(dense_patch_slices(padded, roi, interval, return_slice=False))
+    return len(dense_patch_slices(padded, roi, interval, return_slice=False)) * len(getattr(inferer, "views", (0,)))
 
 
 def check_output(output: torch.Tensor) -> None:

@@ -1,6 +1,7 @@
-"""Networks and heads that MONAI does not have; what a bundle may ask of them is in `medai.bundles.own_transforms`."""
+"""Networks and inferers that MONAI lacks; what a bundle may ask of them is in `medai.bundles.own_transforms`."""
 
 from medai.networks.forecaster import SeriesForecaster
 from medai.networks.mirrored import MirroredRetinaNet
+from medai.networks.windows import MirroredWindowInferer
 
-__all__ = ["MirroredRetinaNet", "SeriesForecaster"]
+__all__ = ["MirroredRetinaNet", "MirroredWindowInferer", "SeriesForecaster"]

@@ -41,6 +41,7 @@ OUTSIDE = [
     ("rotation", 181),
     ("scaling", 1.0),
     ("lowest_resolution", 0.0),
+    ("views", 3),
     ("threshold", 1.5),
     ("noise", 0.0),
     ("noise", 1.5),

@@ -35,7 +35,7 @@ def augmentation(plan: Plan) -> list[Config]:
 def intensities(plan: Plan) -> list[Config]:
     """What was chosen of the changes that leave everything where it is."""
     chosen = plan.parameters.augmentation or ()
-    order = ("low_resolution", "blur", "bias_field", "intensity", "noise")
+    order = ("low_resolution", "zero_filling", "blur", "bias_field", "intensity", "noise")
     return [{**_INTENSITY[name], **_chosen(name, plan)} for name in order if name in chosen]
 
 
@@ -130,7 +130,7 @@ def _chosen(name: str, plan: Plan) -> Config:
     return found
 
 
-_SMOOTHING = ("low_resolution", "blur")
+_SMOOTHING = ("low_resolution", "zero_filling", "blur")
 _SPATIAL = {"flip": _flips, "turn": _turns, "affine": _affine, "elastic": _elastic}
 _INTENSITY: dict[str, Config] = {
     "low_resolution": {
@@ -138,6 +138,8 @@ _INTENSITY: dict[str, Config] = {
         "keys": "image",
         "prob": 0.15,
     },
+    # Of the half diagonal of k-space in a cube: from all along an axis to half of that.
+    "zero_filling": {"_target_": "RandGibbsNoised", "keys": "image", "prob": 0.15, "alpha": [0.3, 0.65]},
     "blur": {
         "_target_": "RandGaussianSmoothd",
         "keys": "image",

@@ -1,4 +1,4 @@
-"""``inference.json``: nothing beyond MONAI, so that nobody needs to trust it."""
+"""``inference.json``: nothing that anybody would need to trust, so little beyond MONAI."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medai.training.recipe.adversaries import generator_def
 from medai.training.recipe.chosen_steps import cleaning
 from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.networks import network
-from medai.training.recipe.orientations import inferer_of_positions
+from medai.training.recipe.orientations import inferer_of_positions, views
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import centring, geometry, scaling
 
@@ -95,6 +95,15 @@ def inferer(plan: Plan) -> Config:
     }
 
 
+def _in_mirrors(plan: Plan) -> Config:
+    """The windows of the model in use: a denoiser sees each in as many mirrors as was asked."""
+    windows = inferer(plan)
+    seen = [list(axes) for axes in views(plan)] if plan.task == "denoise" else [[]]
+    if len(seen) == 1:
+        return windows
+    return {**windows, "_target_": "medai.networks.MirroredWindowInferer", "views": seen}
+
+
 def inference_config(plan: Plan) -> Config:
     """From an image file to its result."""
     image = ["image"]
@@ -126,7 +135,7 @@ def inference_config(plan: Plan) -> Config:
         "dataset": {"_target_": "Dataset", "data": "@datalist", "transform": "@preprocessing"},
         "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "num_workers": 0},
         # Epochs are compared by one position of every case, which is as fair and several times as fast.
-        "inferer": inferer_of_positions(plan) or inferer(plan),
+        "inferer": inferer_of_positions(plan) or _in_mirrors(plan),
         "postprocessing": {"_target_": "Compose", "transforms": [*finishing(plan), *_saving(plan)]},
         "handlers": [load_weights(), *([_predictions()] if plan.task == "classify" else [])],
         "evaluator": evaluator(),

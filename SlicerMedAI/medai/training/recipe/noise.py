@@ -56,8 +56,10 @@ def degrading(plan: Plan) -> list[Config]:
     if not plan.restores:
         return []
     label = {"_target_": "CopyItemsd", "keys": "image", "names": "label"}
-    # Now, because nobody fills an image up with noise when the model is used.
-    filled = {"_target_": "SpatialPadd", "keys": ["image", "label"], "spatial_size": list(plan.patch)}
+    # Now, because nobody fills an image up with noise when the model is used; a denoiser's goes on as it ends.
+    filled: Config = {"_target_": "SpatialPadd", "keys": ["image", "label"], "spatial_size": list(plan.patch)}
+    if plan.task == "denoise":
+        filled["mode"] = "edge"
     return [label, _steps(plan)[-1], filled]
 
 

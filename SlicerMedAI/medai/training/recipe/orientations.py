@@ -1,8 +1,8 @@
 """Positions of an image that a network learns to be the same.
 
-A classifier that has learned from mirrored or turned images looks at each in these positions as well: it is no more
-right about one than about another, but errs in each on its own account, so that the mean is nearer to the truth than
-any. Mirrors and right angles cost no interpolation.
+A classifier that has learned from mirrored or turned images looks at each in these positions as well, a denoiser at
+every window where that was asked for: it is no more right about one than about another, but errs in each on its own
+account, so that the mean is nearer to the truth than any. Mirrors and right angles cost no interpolation.
 """
 
 from __future__ import annotations
@@ -52,6 +52,22 @@ def positions(plan: Plan) -> tuple[list[Axes], list[Axes]]:
         orders = [order for order in permutations(axes) if [lengths[axis - 2] for axis in order] == lengths]
         return orders, [(), *combinations(axes, 2)]
     return [axes], list(mirrors(axis + 2 for axis in flipped(plan)))
+
+
+def views(plan: Plan) -> list[Axes]:
+    """Of each look that a denoiser takes at a window the spatial axes to mirror along, 0 for the first.
+
+    Those that differ most from the window as it is: two are mirrored along all axes or none, four along an even number
+    of them.
+    """
+    axes, count = flipped(plan), plan.parameters.views
+    if count == 1 or not axes:
+        return [()]
+    if count == 2:
+        return [(), axes]
+    every = list(mirrors(axes))
+    even = [view for view in every if len(view) % 2 == 0]
+    return even if count == len(even) else every
 
 
 def inferer_of_positions(plan: Plan) -> str | None:
