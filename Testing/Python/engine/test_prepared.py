@@ -52,6 +52,41 @@ def test_other_voxels_or_another_place_are_prepared_anew(preparing, other):
     assert len(preparing.asked) == 2
 
 
+def test_an_image_whose_voxels_were_changed_in_place_is_prepared_anew(preparing):
+    kept = PreparedImages()
+    scan = a_scan()
+    kept.get(preparing, [scan])
+    scan.array[0, 0, 0] += 1
+    assert kept.get(preparing, [scan])["image"][0, 0, 0, 0] == scan.array[0, 0, 0]
+    assert len(preparing.asked) == 2
+
+
+def test_an_image_prepared_ahead_may_change_after_its_job(preparing):
+    kept = PreparedImages()
+    scan = a_scan()
+    kept.begin(preparing, [scan])
+    kept.get(preparing, [a_scan()])
+    scan.array[...] = 0
+    kept.get(preparing, [a_scan()])
+    assert preparing.asked == ["scan"]
+
+
+@pytest.mark.parametrize("lay", [np.asfortranarray, lambda array: array[::-1], lambda array: array[:, :, :5]])
+def test_an_image_is_found_again_however_it_lies_in_memory(preparing, lay):
+    kept = PreparedImages()
+    array = lay(a_scan().array)
+    kept.get(preparing, [Volume(array, np.eye(4), "scan")])
+    kept.get(preparing, [Volume(np.ascontiguousarray(array), np.eye(4), "scan")])
+    assert preparing.asked == ["scan"]
+
+
+def test_values_that_are_no_numbers_are_found_again(preparing):
+    kept = PreparedImages()
+    for _ in range(2):
+        kept.get(preparing, [Volume(np.full((3, 3, 3), np.nan, np.float32), np.eye(4), "scan")])
+    assert preparing.asked == ["scan"]
+
+
 def test_another_model_prepares_for_itself(preparing):
     kept = PreparedImages()
     other = Preparing()
@@ -83,7 +118,7 @@ def test_what_a_job_does_to_its_batch_is_not_seen_by_the_next(preparing):
 
 
 def test_the_image_used_longest_ago_goes_first_when_memory_is_short(preparing):
-    size = a_scan().array.size * 4
+    size = a_scan().array.size * (4 + 2)  # as prepared, and as it was given
     kept = PreparedImages(budget_bytes=2 * size)
     for name in "abac":
         kept.get(preparing, [a_scan("abc".index(name), name)])
