@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medai.bundles.memory_io import Saved
 from medai.errors import BundleError
-from medai.result import Labelmap, Segment
+from medai.result import Labelmap, Segment, label_counts
 from medai.volume import Affine, Volume, apply_affine, corners
 
 # Colours for structures that the model's description does not name; the same structure always gets the same one.
@@ -148,7 +148,7 @@ def to_labelmap(prediction: Prediction, segments: Iterable[Segment], name: str) 
         named = tuple(segment for segment in named if segment.value)
     array = prediction.array
     known = {segment.value for segment in named}
-    present = np.flatnonzero(np.bincount(array.ravel()))
+    present = np.flatnonzero(label_counts(array))
     if known == {1} and list(present[present > 0]) == [255]:
         array, present = _binary(array), present[:0]
     extra = tuple(_spare(int(value)) for value in present if value and value not in known)

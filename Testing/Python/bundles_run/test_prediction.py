@@ -8,7 +8,7 @@ import pytest
 from medai.bundles.memory_io import Saved
 from medai.bundles.prediction import Prediction, smallest_unsigned, to_labelmap, to_prediction
 from medai.errors import BundleError
-from medai.result import Segment
+from medai.result import Labelmap, Segment
 from medai.volume import Volume
 from small_bundles import OBLIQUE
 
@@ -98,3 +98,11 @@ def test_255_for_yes_is_label_1():
     labelmap = to_labelmap(Prediction(np.array([[[0, 255]]], np.uint8), np.eye(4)), _segments("tool"), "x")
     assert labelmap.array.tolist() == [[[0, 1]]]
     assert [segment.name for segment in labelmap.segments] == ["tool"]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32])
+def test_every_structure_has_the_volume_of_its_voxels(kind):
+    layers = np.random.default_rng(0).integers(0, 4, (2, 5, 6, 7)).astype(kind)
+    segments = tuple(Segment(f"{layer} {value}", value, layer=layer) for layer in (0, 1) for value in (1, 3, 9))
+    counts = Labelmap(layers, OBLIQUE, segments).voxel_counts()
+    assert counts == tuple(np.count_nonzero(layers[one.layer] == one.value) for one in segments)
