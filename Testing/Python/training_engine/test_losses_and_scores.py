@@ -132,6 +132,12 @@ def test_weights_lie_as_the_images_do_so_that_no_step_puts_them_in_order(monkeyp
     assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())
 
 
+def test_a_network_of_volumes_and_slices_computes_in_bfloat16_too(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    network = torch.nn.Sequential(torch.nn.Conv3d(1, 4, (6, 3, 3)), torch.nn.Flatten(2, 3), torch.nn.Conv2d(4, 2, 3))
+    assert Bfloat16Inferer()(torch.rand(1, 1, 6, 8, 8), network).shape == (1, 2, 4, 4)
+
+
 def test_a_processor_that_does_not_say_what_it_computes_in_is_not_asked_for_bfloat16(monkeypatch):
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
     assert not computes_in_bfloat16(torch.device("cpu"))

@@ -36,6 +36,7 @@ def _in_layout(network: Any, dimensions: int, layout: torch.memory_format) -> No
     """The weights themselves, once, for otherwise every step puts each of them and its gradient in order anew."""
     if not isinstance(network, torch.nn.Module):
         return
-    weights = [weight for weight in network.parameters() if weight.ndim == dimensions]
-    if not all(weight.is_contiguous(memory_format=layout) for weight in weights):
-        network.to(memory_format=layout)
+    # `Module.to(memory_format=)` takes one order for all: four axes or five, but there are networks with both.
+    for weight in network.parameters():
+        if weight.ndim == dimensions and not weight.is_contiguous(memory_format=layout):
+            weight.data = weight.data.contiguous(memory_format=layout)
