@@ -32,6 +32,11 @@ def _axis(value: object) -> bool:
     return _whole(value) and value in (0, 1, 2)
 
 
+def _axes(value: object) -> bool:
+    """A list of different axes, or of none."""
+    return isinstance(value, list) and all(map(_axis, value)) and len(set(value)) == len(value)
+
+
 def _yes_or_no(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -72,7 +77,7 @@ OWN_TRANSFORMS: Final[Mapping[str, Mapping[str, _Rule]]] = {
         "anchors": _some(_some(_number)),
     },
     "medai.networks.MirroredWindowInferer": {
-        "views": lambda value: isinstance(value, list) and all(view == [] or _some(_axis)(view) for view in value),
+        "views": lambda value: isinstance(value, list) and 1 <= len(value) <= 8 and all(map(_axes, value)),
         "roi_size": _some(_whole),
         "sw_batch_size": _whole,
         "overlap": _some(_number),

@@ -103,7 +103,11 @@ def test_zero_filling_leaves_the_middle_of_k_space_alone(configs_for):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("views", "$[[]]"), ("views", [[3]]), ("views", "@x"), ("roi_size", "$print('here')"), ("device", "cpu")],
+    [
+        *(("views", value) for value in ("$[[]]", "@x", [], [[3]], [[0, 0]], [[[0]]], [[]] * 9)),
+        ("roi_size", "$print('here')"),
+        ("device", "cpu"),
+    ],
 )
 def test_a_bundle_may_not_ask_it_for_anything_else(configs_for, tmp_path, name, value):
     (tmp_path / "configs").mkdir()
