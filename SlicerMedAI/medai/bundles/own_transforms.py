@@ -71,6 +71,10 @@ OWN_TRANSFORMS: Final[Mapping[str, Mapping[str, _Rule]]] = {
         "horizon_days": lambda value: _number(value) or value == "@horizon_days",
     },
     "medai.transforms.StackVisitsd": {**_COMMON, "visits": _whole, "dates": _whole, "size": _some(_whole)},
+    "medai.networks.Ensemble": {
+        "members": lambda value: isinstance(value, list) and all(map(_component, value)),
+        "apart": _yes_or_no,
+    },
     "medai.networks.MirroredRetinaNet": {
         "network": _text("@network"),
         "axes": _some(_axis),

@@ -176,7 +176,7 @@ def _training(plan: Plan, rows: Sequence[dict[str, float]]) -> str:
     augmented = ", ".join(name.replace("_", " ") for name in chosen.augmentation or ()) or "none"
     engine = "SupervisedTrainer" if plan.target is None else "GanTrainer"
     text = (
-        f"MONAI's `{engine}`: {chosen.network}, loss {chosen.loss}, {chosen.optimizer}, learning rate "
+        f"MONAI's `{engine}`: {_networks(plan)}, loss {chosen.loss}, {chosen.optimizer}, learning rate "
         f"{chosen.learning_rate:g} ({chosen.schedule}), batch {chosen.batch_size}, {epochs} epochs{early}, seed "
         f"{chosen.seed}. Augmentation: {augmented}."
     )
@@ -203,6 +203,15 @@ def _training(plan: Plan, rows: Sequence[dict[str, float]]) -> str:
     return (
         f"{text}\n\nThe same training again, on a MONAI data list (the package medai must be installed):\n\n"
         f"```\n{command}\n```\n\nA training that was interrupted goes on when the same command is given again."
+    )
+
+
+def _networks(plan: Plan) -> str:
+    if plan.members == 1:
+        return plan.parameters.network
+    return (
+        f"{plan.members} networks ({plan.parameters.network}) that learned side by side, each for itself; the mean of "
+        "their logits is taken"
     )
 
 

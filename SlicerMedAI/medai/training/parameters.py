@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from medai.errors import InputError, WriteError
 from medai.tasks.parameters import made_of, wrong
+from medai.training.ranges import checked, in_range, names_among
 
 NETWORKS = (
     "auto",
@@ -83,6 +82,14 @@ def _model(name: str, value: object) -> str:
     if not isinstance(value, (str, Path)):
         raise wrong(name, value, "It is the name of a model, or its folder")
     return str(value)
+
+
+def _class_weights(value: object) -> str | tuple[float, ...]:
+    if value in ("none", "balanced"):
+        return str(value)
+    if not isinstance(value, (list, tuple)) or not value:
+        raise wrong("class_weights", value, "It is 'none', 'balanced', or a list with a weight for every class")
+    return tuple(in_range("class_weights", one, (0, 1e6), whole=False) for one in value)
 
 
 def _texts(name: str, value: object) -> tuple[str, ...]:
@@ -209,7 +216,9 @@ class TrainingParameters:
     measurements, targets : tuple of str
         Of a forecaster: columns that it learns from (all that hold numbers that differ), and those that it forecasts.
     members : int
-        Of a forecaster: networks that it is made of; where they disagree it is less sure.
+        Of a classifier or a forecaster: networks that it is made of, each of which learns for itself, from its own
+        beginning and in its own order; their mean is nearer to the truth than most of them, and less sure where they
+        disagree. As many times the time and the size; 0 is 5 for a forecaster, 1 for a classifier.
     missing : float
         Of a forecaster: chance of each visit, and of each measurement of a visit, to be left out while it learns.
     measured_by : str
@@ -239,10 +248,10 @@ class TrainingParameters:
     spacing: tuple[float, ...] | None = _numbers(0.01, 100, (3,))
     normalization: str = _choice("auto", NORMALIZATIONS)
     window: tuple[float, ...] = _numbers(-10_000, 100_000, (2,), (-1000.0, 1000.0))
-    preprocessing: tuple[str, ...] = _own((), lambda name, value: _names(name, value, STEPS))
+    preprocessing: tuple[str, ...] = _own((), lambda name, value: names_among(name, value, STEPS))
     denoiser: str = _own("", _model)
     augmentation: tuple[str, ...] | None = _own(
-        None, lambda name, value: None if value is None else _names(name, value, AUGMENTATIONS)
+        None, lambda name, value: None if value is None else names_among(name, value, AUGMENTATIONS)
     )
     rotation: float = _number(15.0, 0, 180)
     scaling: float = _number(0.15, 0, 0.9)
@@ -254,7 +263,7 @@ class TrainingParameters:
     loss: str = _choice("auto", LOSSES)
     adversarial: float = _number(0.01, 0, 100)
     ignore_label: int | None = _own(
-        None, lambda name, value: None if value is None else _in_range(name, value, (1, 65_535), whole=True)
+        None, lambda name, value: None if value is None else in_range(name, value, (1, 65_535), whole=True)
     )
     class_weights: str | tuple[float, ...] = _own("none", lambda _, value: _class_weights(value))
     mask_guidance: float = _number(0.0, 0, 100)
@@ -263,7 +272,7 @@ class TrainingParameters:
     start_from: str = _own("", _model)
     optimizer: str = _choice("adamw", OPTIMIZERS)
     learning_rate: float | None = _own(
-        None, lambda name, value: None if value is None else _in_range(name, value, (0, 10), whole=False, above=True)
+        None, lambda name, value: None if value is None else in_range(name, value, (0, 10), whole=False, above=True)
     )
     momentum: float = _number(0.9, 0, 0.999)
     weight_decay: float = _number(0.01, 0, 1)
@@ -279,7 +288,7 @@ class TrainingParameters:
     measurements: tuple[str, ...] = _own((), _texts)
     targets: tuple[str, ...] = _own((), _texts)
     measured_by: str = _own("", _model)
-    members: int = _number(5, 1, 64)
+    members: int = _number(0, 0, 64)
     missing: float = _number(0.1, 0, 0.9)
     seed: int = _number(0, 0, 2**31 - 1)
     workers: int = _number(0, 0, 64)
@@ -287,7 +296,7 @@ class TrainingParameters:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            object.__setattr__(self, each.name, _checked(each, getattr(self, each.name)))
+            object.__setattr__(self, each.name, checked(each, getattr(self, each.name)))
         if self.stem not in STEMS:
             raise wrong("stem", self.stem, f"It is one of: {', '.join(map(str, STEMS))}")
         if self.views not in VIEWS:
@@ -366,55 +375,3 @@ class TrainingParameters:
         """Those that are not the default."""
         default = TrainingParameters().plain()
         return {name: value for name, value in self.plain().items() if value != default[name]}
-
-
-def _checked(each: dataclasses.Field[Any], value: object) -> object:
-    name, about = each.name, each.metadata
-    if "known" in about:
-        if not isinstance(value, str) or value not in about["known"]:
-            raise wrong(name, value, f"It is one of: {', '.join(about['known'])}")
-        return value
-    if "range" in about:
-        return _in_range(name, value, about["range"], whole=isinstance(each.default, int), above=about["above"])
-    if "each" in about:
-        return None if value is None and each.default is None else _tuple(each, value)
-    if "check" in about:
-        return about["check"](name, value)
-    if isinstance(each.default, bool) and not isinstance(value, bool):
-        raise wrong(name, value, "It is True or False")
-    return value
-
-
-def _in_range(name: str, value: object, limits: tuple[float, float], *, whole: bool, above: bool = False) -> float:
-    low, high = limits
-    fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
-    if fits:
-        number = float(value)  # type: ignore[arg-type]  # a Real
-        fits = math.isfinite(number) and low <= number <= high and not (above and number == low)
-    if not fits:
-        kind = "a whole number" if whole else "a number"
-        limits_in_words = f"above {low:g} and at most {high:g}" if above else f"from {low:g} to {high:g}"
-        raise wrong(name, value, f"It is {kind} {limits_in_words}")
-    return int(value) if whole else float(value)  # type: ignore[call-overload, arg-type, no-any-return]
-
-
-def _tuple(each: dataclasses.Field[Any], value: object) -> tuple[float, ...]:
-    (low, high), counts = each.metadata["each"], each.metadata["counts"]
-    whole = each.name == "patch_size"
-    if not isinstance(value, (list, tuple)) or len(value) not in counts:
-        raise wrong(each.name, value, f"It is a list of {' or '.join(map(str, counts))} numbers")
-    return tuple(_in_range(each.name, one, (low, high), whole=whole) for one in value)
-
-
-def _names(name: str, value: object, known: tuple[str, ...]) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)) or not all(one in known for one in value):
-        raise wrong(name, value, f"It is a list of any of: {', '.join(known)}")
-    return tuple(str(one) for one in value)
-
-
-def _class_weights(value: object) -> str | tuple[float, ...]:
-    if value in ("none", "balanced"):
-        return str(value)
-    if not isinstance(value, (list, tuple)) or not value:
-        raise wrong("class_weights", value, "It is 'none', 'balanced', or a list with a weight for every class")
-    return tuple(_in_range("class_weights", one, (0, 1e6), whole=False) for one in value)

@@ -10,6 +10,7 @@ import torch
 from monai.visualize import GradCAM, GradCAMpp
 
 from medai.errors import InputError
+from medai.networks import Ensemble
 from medai.tasks.explain.odds import LogOdds
 
 _ENOUGH = 4  # places along each axis, below which a map shows no place
@@ -31,7 +32,7 @@ class GradCAMInferer:
         Grad-CAM++ instead of Grad-CAM.
     layer : str, optional
         By default the last one whose map has at least four places along each axis that the image has; the one with
-        most, where none has.
+        most, where none has. Of an ensemble, a layer of each of its members; the map is the mean of theirs.
 
     Raises
     ------
@@ -63,15 +64,20 @@ class GradCAMInferer:
         """The map, 0 or more, shape (1, 1, *spatial) as the inputs."""
         with torch.inference_mode(False), torch.enable_grad():
             image = inputs.detach().as_subclass(torch.Tensor).clone().float()
-            self.layer = self._layer(image)
-            wrapped = LogOdds(self._network, exclusive=self._exclusive)
-            cam = self._kind(wrapped, target_layers=f"network.{self.layer}", postprocessing=lambda found: found)
-            found = cam(image.requires_grad_(), class_idx=self._target)
-        return torch.as_tensor(found).detach()
+            # What an ensemble says is the mean of what its members say, each for its own reasons.
+            networks = list(self._network.members) if isinstance(self._network, Ensemble) else [self._network]
+            self.layer = self._layer(networks[0], image)
+            found = torch.stack([self._map(network, image) for network in networks]).mean(0)
+        return found.detach()
 
-    def _layer(self, image: torch.Tensor) -> str:
+    def _map(self, network: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
+        wrapped = LogOdds(network, exclusive=self._exclusive)
+        cam = self._kind(wrapped, target_layers=f"network.{self.layer}", postprocessing=lambda found: found)
+        return torch.as_tensor(cam(image.clone().requires_grad_(), class_idx=self._target))
+
+    def _layer(self, network: torch.nn.Module, image: torch.Tensor) -> str:
         """The layer asked for, or the best."""
-        maps = _maps(self._network, image)
+        maps = _maps(network, image)
         if self.layer is not None:
             if self.layer not in maps:
                 raise InputError(

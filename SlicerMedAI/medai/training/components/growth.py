@@ -10,6 +10,8 @@ from monai.networks.nets import DynUNet
 from torch import Tensor
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from medai.networks import Ensemble
+
 
 def fitting(network: torch.nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights that a network can begin with.
@@ -23,9 +25,13 @@ def fitting(network: torch.nn.Module, state: Mapping[str, Tensor]) -> dict[str, 
     Returns
     -------
     dict of str to Tensor
-        Those of the same names and shapes; of a DynUNet, those of a narrower one too.
+        Those of the same names and shapes; of a DynUNet, those of a narrower one too. Every member of an ensemble can
+        begin with those of a single network.
     """
     own = network.state_dict()
+    if isinstance(network, Ensemble):
+        of_one = {f"members.{n}.{name}": value for n in range(len(network.members)) for name, value in state.items()}
+        state = {**state, **of_one}
     grows = any(isinstance(module, DynUNet) for module in network.modules())
     return {
         name: weight.contiguous()

@@ -68,6 +68,9 @@ class EpochBatches(Sampler[list[int]]):  # type: ignore[misc]
         How often each case is drawn, in relation to the others; then with replacement. Without, each comes once.
     rank, world : int
         Which of how many processes this is; each takes its share of every batch.
+    members : int
+        Networks that learn side by side: a batch is one batch for each of them, one after the other, of its own order
+        and with random numbers of its own.
 
     Raises
     ------
@@ -84,6 +87,7 @@ class EpochBatches(Sampler[list[int]]):  # type: ignore[misc]
         weights: Sequence[float] | None = None,
         rank: int = 0,
         world: int = 1,
+        members: int = 1,
     ) -> None:
         if count < 1:
             raise InputError(
@@ -97,21 +101,26 @@ class EpochBatches(Sampler[list[int]]):  # type: ignore[misc]
                 f"Choose a batch size that is a multiple of {world}.",
             )
         self.weights = None if weights is None else np.asarray(weights, dtype=np.float64) / np.sum(weights)
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.members = rank, world, members
         self.epoch = 0
 
     def __len__(self) -> int:
         return self.count // self.batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        rng = np.random.default_rng((self.seed, self.epoch))
+        # To the data each member's turn is an epoch of its own.
+        orders = [self._order(self.epoch * self.members + member) for member in range(self.members)]
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            batches = [keys[start : start + self.batch_size][self.rank :: self.world] for keys in orders]
+            yield [key for batch in batches for key in batch]
+
+    def _order(self, turn: int) -> list[int]:
+        rng = np.random.default_rng((self.seed, turn))
         if self.weights is None:
             order = rng.permutation(self.count)
         else:
             order = rng.choice(self.count, self.count, p=self.weights)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            batch = order[start : start + self.batch_size][self.rank :: self.world]
-            yield [self.epoch * self.count + int(index) for index in batch]
+        return [turn * self.count + int(index) for index in order]
 
 
 class EpochSeed:

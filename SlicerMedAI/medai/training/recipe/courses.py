@@ -20,6 +20,7 @@ from medai.training.recipe.plan import Plan
 
 _LARGEST_EDGE = 128
 _LEARNING_RATE = 0.003
+_MEMBERS = 5
 _ENTRIES = 4
 _SHORTEST_YEARS = 0.25  # noise would make a large change in a year of what changed in a week
 
@@ -126,6 +127,7 @@ def forecast_plan(
         noise_model="gaussian",
         learning_rate=parameters.learning_rate or _LEARNING_RATE,
         schedule="one_cycle" if parameters.schedule == "auto" else parameters.schedule,
+        members=parameters.members or _MEMBERS,
         patch_size=(parameters.patch_size or _size(report)) if images else None,
         spacing=(parameters.spacing or _spacing(report)) if images else None,
     )

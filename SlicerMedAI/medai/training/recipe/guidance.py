@@ -44,13 +44,13 @@ def check_guidance(chosen: TrainingParameters, task: str, data: DataList) -> Non
         )
 
 
-def guided_loss(loss: Config, plan: Plan) -> Config:
-    """The loss with the maps' own."""
+def guided_loss(loss: Config, plan: Plan, *, inside: str = "") -> Config:
+    """The loss with the maps' own; `inside` leads to the network where it is a part of another, and ends with a dot."""
     stage, factor = _STAGE
     return {
         "_target_": f"{_HOME}.GuidedLoss",
         "loss": loss,
-        "stage": stage,
+        "stage": inside + stage,
         "channels": factor * width_of(plan.parameters.network, plan.parameters.width),
         "classes": plan.outputs,
         "spatial_dims": plan.dimensions,

@@ -8,6 +8,7 @@ from medai.training.recipe import detection, forecasting
 from medai.training.recipe.adversaries import generator_def
 from medai.training.recipe.chosen_steps import cleaning
 from medai.training.recipe.courses import ForecastPlan
+from medai.training.recipe.members import apart, together
 from medai.training.recipe.networks import network
 from medai.training.recipe.orientations import inferer_of_positions, views
 from medai.training.recipe.plan import Plan
@@ -48,12 +49,14 @@ def network_def(plan: Plan) -> Config:
     if adds_to_its_input(plan):
         # It learns the noise alone, which is easier (Zhang et al., IEEE TIP 2017); an autoencoder is to have a code.
         return {"_target_": "SkipConnection", "submodule": config, "mode": "add"}
-    return config
+    return together(config, plan)
 
 
 def network_defs(plan: Plan) -> dict[str, Any]:
-    """The entry ``"network_def"`` of a configuration, and those that it is made of."""
-    return generator_def(plan) if plan.parameters.network == "generator" else {"network_def": network_def(plan)}
+    """The entry ``"network_def"`` of a training, and those that it is made of."""
+    if plan.parameters.network == "generator":
+        return generator_def(plan)
+    return {"network_def": apart(network_def(plan), plan)}
 
 
 def without_norms(plan: Plan) -> bool:

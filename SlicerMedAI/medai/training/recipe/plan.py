@@ -124,6 +124,11 @@ class Plan:
         return self.task == "classify" and self.parameters.mask_guidance > 0
 
     @property
+    def members(self) -> int:
+        """Networks that learn side by side, and answer together."""
+        return self.parameters.members if self.task == "classify" else 1
+
+    @property
     def keeps_grid(self) -> bool:
         """Whether the network sees the image's own voxels, in their own order."""
         return self.dimensions == 2 or (self.task == "denoise" and self.parameters.spacing is None)
@@ -279,6 +284,7 @@ def _decided(
         normalization=norm,
         noise_model=noise,
         augmentation=augmentation,
+        members=given.members or 1,
         cache=cache,
         **how_to_learn(given, task),
     )

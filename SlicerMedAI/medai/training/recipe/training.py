@@ -11,6 +11,7 @@ from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.frame import keeping, numbers_and_places
 from medai.training.recipe.guidance import MASK, forgiving, guided_loss, known_mask, prepare_batch
 from medai.training.recipe.inference import activation, adds_to_its_input, inferer, network_defs, without_norms
+from medai.training.recipe.members import members_loss
 from medai.training.recipe.noise import degrading, mapping
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import (
@@ -175,6 +176,7 @@ def _train(plan: Plan) -> Config:
             "weights": case_weights(plan),
             "rank": "$distributed.rank()",
             "world": "$distributed.world()",
+            **({"members": plan.members} if plan.members > 1 else {}),
         },
         "dataloader": loader("@train#dataset", batch_sampler="@train#batches"),
         "handlers": handlers,
@@ -251,7 +253,7 @@ def _loss(plan: Plan) -> Config:
         if plan.parameters.label_smoothing:
             own["smoothing"] = plan.parameters.label_smoothing
         own["weights"] = None if weights is None else list(weights)
-        return guided_loss(own, plan) if plan.guided else own
+        return members_loss(own, plan) if plan.members > 1 else guided_loss(own, plan) if plan.guided else own
     if plan.gives_image:
         if kind == "ssim":
             return {"_target_": f"{_OWN}.losses.Dissimilarity", "spatial_dims": plan.dimensions}
