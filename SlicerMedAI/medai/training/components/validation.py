@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from torch import Tensor
 
 from medai.training.components.distributed import is_first
 from medai.training.components.files import replace_file
@@ -74,5 +76,13 @@ class Validation:
     def _keep(self, epoch: int) -> None:
         self.best_epoch = epoch
         if is_first():
-            state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+            state = _plain(self.network.state_dict())
             replace_file(self.path, lambda file: torch.save(state, file))
+
+
+def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors in the usual order of memory; one that has several names, as DynUNet's have, stays one."""
+    found: dict[tuple[int, torch.Size], Tensor] = {}
+    for value in state.values():
+        found.setdefault((value.data_ptr(), value.shape), value.detach().cpu().contiguous())
+    return {name: found[value.data_ptr(), value.shape] for name, value in state.items()}
