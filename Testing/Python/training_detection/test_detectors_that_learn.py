@@ -112,7 +112,7 @@ def test_evaluating_it_gives_the_scores_of_its_card(a_square_finder, bright_squa
 
 def test_a_detector_of_volumes_finds_blocks_in_oblique_images(train, bright_blocks):
     chosen = {"patch_size": [24, 24, 16], "batch_size": 3, "stem": 2, "augmentation": ["flip"]}
-    result = train(bright_blocks, epochs=40, validate_every=20, **chosen)
+    result = train(bright_blocks, epochs=80, validate_every=40, learning_rate=0.005, **chosen)
     losses = column(result, "training", "Loss")
     assert losses[-1] < 0.7 * losses[0]
     assert score(result, "map@0.10") > 0.3
