@@ -361,7 +361,7 @@ def _compared(output: Any, spec: Mapping[str, Any], given: tuple[int, ...]) -> s
             f"From an image of {_by(given[1:])} it gives one of {_by(found[1:])}.",
             "Ask the authors of the model for a matching metadata.json.",
         )
-    return f"{given[0]} x {_by(given[1:])} in, {found[0]} x {_by(found[1:])} out"
+    return f"{given[0]} x {_by(given[1:])} in, {_by(found)} out"
 
 
 def _by(size: tuple[int, ...]) -> str:

@@ -29,6 +29,8 @@ def a_shipped_model(request) -> Path:
 def test_it_is_whole_and_pinned_and_does_what_its_metadata_says(a_shipped_model):
     report = verify(a_shipped_model)
     assert report.ok, report
+    (network,) = [check for check in report.checks if check.name == "network"]
+    assert "  " not in network.message, "no size is left out"
     assert not describe(a_shipped_model).problem
 
 
