@@ -8,6 +8,8 @@ from typing import Any
 from monai.inferers import SlidingWindowInferer
 from torch import Tensor
 
+from medai.engine.mirrors import Mirrored
+
 
 class MirroredWindowInferer(SlidingWindowInferer):  # type: ignore[misc]  # MONAI is not type-checked
     """MONAI's, with the mean of what the network says of a window and of its mirror images, each led back.
@@ -25,7 +27,7 @@ class MirroredWindowInferer(SlidingWindowInferer):  # type: ignore[misc]  # MONA
 
     def __init__(self, *, views: Sequence[Sequence[int]], **windows: Any) -> None:
         super().__init__(**windows)
-        self.views = tuple(tuple(axis + 2 for axis in view) for view in views)
+        self.views = tuple(map(tuple, views))
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """The mean of the network's outputs, merged.
@@ -36,11 +38,4 @@ class MirroredWindowInferer(SlidingWindowInferer):  # type: ignore[misc]  # MONA
         network : callable
             (B, C, *spatial) in; a tensor of the same axes out.
         """
-
-        def mean(window: Tensor, *more: Any, **named: Any) -> Tensor:
-            total = network(window.flip(self.views[0]), *more, **named).flip(self.views[0])
-            for view in self.views[1:]:
-                total = total + network(window.flip(view), *more, **named).flip(view)
-            return total / len(self.views)
-
-        return super().__call__(inputs, mean, *args, **kwargs)  # type: ignore[no-any-return]
+        return super().__call__(inputs, Mirrored(network, self.views), *args, **kwargs)  # type: ignore[no-any-return]
