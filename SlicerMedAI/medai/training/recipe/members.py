@@ -24,5 +24,11 @@ def apart(network: Config, plan: Plan) -> Config:
 
 def members_loss(loss: Config, plan: Plan) -> Config:
     """A loss for each; where masks guide them, of the member's own stage."""
-    losses = [guided_loss(loss, plan, inside=f"members.{n}.") if plan.guided else loss for n in range(plan.members)]
+    if plan.members == 1:
+        return _guided(loss, plan)
+    losses = [_guided(loss, plan, inside=f"members.{n}.") for n in range(plan.members)]
     return {"_target_": "medai.training.components.members.MembersLoss", "losses": losses}
+
+
+def _guided(loss: Config, plan: Plan, *, inside: str = "") -> Config:
+    return guided_loss(loss, plan, inside=inside) if plan.guided else loss

@@ -9,7 +9,7 @@ from medai.training.recipe.augmentation import augmentation
 from medai.training.recipe.chosen_steps import cleaning
 from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.frame import keeping, numbers_and_places
-from medai.training.recipe.guidance import MASK, forgiving, guided_loss, known_mask, prepare_batch
+from medai.training.recipe.guidance import MASK, forgiving, known_mask, prepare_batch
 from medai.training.recipe.inference import activation, adds_to_its_input, inferer, network_defs, without_norms
 from medai.training.recipe.members import members_loss
 from medai.training.recipe.noise import degrading, mapping
@@ -253,7 +253,7 @@ def _loss(plan: Plan) -> Config:
         if plan.parameters.label_smoothing:
             own["smoothing"] = plan.parameters.label_smoothing
         own["weights"] = None if weights is None else list(weights)
-        return members_loss(own, plan) if plan.members > 1 else guided_loss(own, plan) if plan.guided else own
+        return members_loss(own, plan)
     if plan.gives_image:
         if kind == "ssim":
             return {"_target_": f"{_OWN}.losses.Dissimilarity", "spatial_dims": plan.dimensions}
