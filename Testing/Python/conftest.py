@@ -35,3 +35,12 @@ def _alone(tmp_path_factory) -> Iterator[None]:
         patch.setenv("MEDAI_HOME", str(home))
         patch.setenv("MEDAI_TRUST", str(home / "trusted.json"))
         yield
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums of floating-point numbers depend on how threads share them."""
+    from medai.engine.threads import threads
+
+    with threads(1):
+        yield

@@ -151,21 +151,17 @@ def test_data_in_which_nothing_is_marked_are_refused(train, bright_squares):
         train(data.with_items([item.with_values(box=(), label=()) for item in data]))
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_stopped_training_goes_on_to_the_same_weights(train, bright_squares, tmp_path):
-    one_thread = torch.get_num_threads()
-    torch.set_num_threads(1)
     chosen = {"epochs": 3, "ema": 0.1, "schedule": "cosine", "patch_size": [40, 40]}
 
     def stop(progress: Progress) -> None:
         if progress.note.startswith("Epoch 2 "):
             raise JobCancelled("Stopped.")
 
-    try:
-        train(bright_squares, "whole", **chosen)
-        with pytest.raises(JobCancelled):
-            train(bright_squares, "parts", stop, **chosen)
-        train(bright_squares, "parts", **chosen)
-    finally:
-        torch.set_num_threads(one_thread)
+    train(bright_squares, "whole", **chosen)
+    with pytest.raises(JobCancelled):
+        train(bright_squares, "parts", stop, **chosen)
+    train(bright_squares, "parts", **chosen)
     whole, parts = (torch.load(tmp_path / n / "models" / "model.pt", weights_only=True) for n in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)

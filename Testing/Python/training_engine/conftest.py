@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 
 import medai
+from medai.training.data import check, read_data_list, split
+from medai.training.parameters import TrainingParameters
+from medai.training.recipe import Plan, plan
 
 SMALL: dict[str, object] = {"epochs": 4, "width": 4, "patch_size": [16, 16, 16], "learning_rate": 0.01, "batch_size": 2}
 
@@ -108,3 +112,17 @@ def train(tmp_path) -> Callable[..., medai.Result]:
         )
 
     return run
+
+
+@pytest.fixture
+def plan_for(bright_balls, bright_spots) -> Callable[..., Plan]:
+    """A plan for the small data of a task."""
+
+    def make(task: str, **chosen) -> Plan:
+        data = split(read_data_list(bright_spots if task == "classify" else bright_balls))
+        if task == "translate":
+            pairs = [{"image": item.files["image"], "target": item.files["image"]} for item in data]
+            data = data.with_items([dataclasses.replace(i, files=f) for i, f in zip(data, pairs, strict=True)])
+        return plan(data, check(data), task, TrainingParameters.of({"width": 4, **chosen}), name="a_model")
+
+    return make

@@ -26,6 +26,8 @@ from medai.training.components.sampling import EpochBatches
 from medai.volume import Volume
 from monai_process import run_bundle
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 THREE = {
     "members": 3,
     "epochs": 4,
@@ -37,15 +39,6 @@ THREE = {
     "learning_rate": 0.01,
     "schedule": "constant",
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Sums of floating-point numbers depend on how threads share them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

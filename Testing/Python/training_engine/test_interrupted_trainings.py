@@ -16,20 +16,13 @@ from medai.progress import Progress
 from medai.training import folder
 from monai_process import run_bundle
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WITH_EVERYTHING = {"dropout": 0.2, "ema": 0.1, "l1": 1e-5, "gradient_clip": 1.0, "schedule": "cosine"}
 
 
 class PoweredOffError(BaseException):
     """No handler of ordinary errors sees it, as none sees a computer that is switched off."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Sums of floating-point numbers depend on how threads share them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def ending_after(epoch: int, error: BaseException):

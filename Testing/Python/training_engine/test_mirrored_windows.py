@@ -13,9 +13,7 @@ from medai.bundles import trust
 from medai.engine.windows import count_windows
 from medai.errors import MedAIError
 from medai.networks import MirroredWindowInferer
-from medai.training.data import check, read_data_list, split
-from medai.training.parameters import TrainingParameters
-from medai.training.recipe import bundle_configs, plan
+from medai.training.recipe import bundle_configs
 
 WINDOWS = {"roi_size": [8, 8, 8], "sw_batch_size": 2, "overlap": 0.5, "mode": "gaussian", "padding_mode": "replicate"}
 TWO, FOUR = [[], [0, 1, 2]], [[], [0, 1], [0, 2], [1, 2]]
@@ -29,15 +27,9 @@ def a_network():
 
 
 @pytest.fixture
-def configs_for(bright_balls):
+def configs_for(plan_for):
     """The configurations of a denoiser that is to be trained."""
-
-    def make(**chosen):
-        data = split(read_data_list(bright_balls))
-        made = plan(data, check(data), "denoise", TrainingParameters.of({"width": 4, **chosen}), name="a_model")
-        return bundle_configs(made, data_source="Tests", licence="None")
-
-    return make
+    return lambda **chosen: bundle_configs(plan_for("denoise", **chosen), data_source="Tests", licence="None")
 
 
 def test_the_mean_turns_round_with_the_image(a_network):

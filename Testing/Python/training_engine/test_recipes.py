@@ -15,25 +15,11 @@ from medai.bundles import trust
 from medai.errors import InputError
 from medai.training.data import DataItem, DataList, check, read_data_list, split
 from medai.training.parameters import AUGMENTATIONS, TrainingParameters
-from medai.training.recipe import Plan, bundle_configs, plan
+from medai.training.recipe import bundle_configs, plan
 from medai.training.recipe.augmentation import augmentation
 from medai.training.recipe.inference import network_def
 from medai.training.recipe.networks import FITTING
 from medai.training.recipe.orientations import inferer_of_positions
-
-
-@pytest.fixture
-def plan_for(bright_balls, bright_spots):
-    """A plan for the small data of a task."""
-
-    def make(task: str, **chosen) -> Plan:
-        data = split(read_data_list(bright_spots if task == "classify" else bright_balls))
-        if task == "translate":
-            pairs = [{"image": item.files["image"], "target": item.files["image"]} for item in data]
-            data = data.with_items([dataclasses.replace(i, files=f) for i, f in zip(data, pairs, strict=True)])
-        return plan(data, check(data), task, TrainingParameters.of({"width": 4, **chosen}), name="a_model")
-
-    return make
 
 
 @pytest.fixture
