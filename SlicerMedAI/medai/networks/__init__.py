@@ -3,6 +3,7 @@
 from medai.networks.ensemble import Ensemble
 from medai.networks.forecaster import SeriesForecaster
 from medai.networks.mirrored import MirroredRetinaNet
+from medai.networks.wavelet import WaveletBlocks
 from medai.networks.windows import MirroredWindowInferer
 
-__all__ = ["Ensemble", "MirroredRetinaNet", "MirroredWindowInferer", "SeriesForecaster"]
+__all__ = ["Ensemble", "MirroredRetinaNet", "MirroredWindowInferer", "SeriesForecaster", "WaveletBlocks"]

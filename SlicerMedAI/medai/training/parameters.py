@@ -17,6 +17,7 @@ NETWORKS = (
     "unet",
     "dynunet",
     "segresnet",
+    "wavelet_segresnet",
     "densenet121",
     "resnet10",
     "resnet18",
@@ -41,7 +42,7 @@ LOSSES = (
     "least_squares",
     "nll",
 )
-OPTIMIZERS = ("sgd", "adam", "adamw")
+OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
 SCHEDULES = ("auto", "constant", "cosine", "one_cycle", "poly")
 NORMALIZATIONS = ("auto", "none", "zscore", "percentile", "peak", "ct_window")
 NOISES = ("auto", "rician", "gaussian", "low_dose_ct")
@@ -59,6 +60,7 @@ AUGMENTATIONS = (
     "bias_field",
     "low_resolution",
     "zero_filling",
+    "coarser",
 )
 
 
@@ -146,7 +148,8 @@ class TrainingParameters:
         Which of `AUGMENTATIONS`; None takes what suits the task, an empty tuple none. ``"turn"`` is for images that
         have no upright: right angles and mirroring along all axes. A classifier that learned so, or from images that
         were mirrored (``"flip"``), takes the mean over such positions of an image. ``"zero_filling"`` leaves out the
-        outer part of a magnetic resonance image's k-space, as scanners do that interpolate.
+        outer part of a magnetic resonance image's k-space, as scanners do that interpolate. ``"coarser"`` makes voxels
+        of a denoiser's image twice as long along every axis, with a mean of eight each: less of the image's own noise.
     rotation : float
         Degrees, of ``"affine"``: largest turn about each axis; 180 where images have no upright.
     scaling : float
@@ -187,13 +190,14 @@ class TrainingParameters:
     start_from : str
         Name or folder of a model whose weights are begun with, where shapes agree or its DynUNet is narrower; or empty.
     optimizer : str
-        One of `OPTIMIZERS`.
+        One of `OPTIMIZERS`; ``"muon"`` turns the step of every matrix of weights into one that is as long in every
+        direction (Jordan et al., Muon, 2024), with which networks without norms learn in fewer steps.
     learning_rate : float, or None
         Highest of the schedule; None takes 0.001, for a generator and its discriminator 0.0004.
     momentum : float
         Of SGD (Nesterov's when above 0).
     weight_decay : float
-        L2 regularisation (decoupled with AdamW).
+        L2 regularisation (decoupled with AdamW and Muon).
     l1 : float
         Weight of the sum of the absolute weights in the loss.
     schedule : str

@@ -19,6 +19,7 @@ from medai.bundles.pipeline import Pipeline
 from medai.training.compression import costing
 from medai.training.data import read_data_list
 from medai.training.data.voxels import read_source
+from medai.training.recipe.networks import network
 from small_bundles import unet, write_bundle
 from small_classifiers import Classifier
 from small_restorers import autoencoder, denoiser, translator
@@ -34,13 +35,13 @@ SCORES = {
 METHODS = ["quantize", "prune", "distill", "decompose"]
 
 
-def with_network(root: Path, network: dict[str, Any]) -> Path:
+def with_network(root: Path, given: dict[str, Any]) -> Path:
     """The bundle with another network, of random weights."""
     path = root / "configs" / "inference.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**content, "network_def": network}), encoding="utf-8")
+    path.write_text(json.dumps({**content, "network_def": given}), encoding="utf-8")
     torch.manual_seed(1)
-    made = ConfigParser({"network_def": network}).get_parsed_content("network_def")
+    made = ConfigParser({"network_def": given}).get_parsed_content("network_def")
     torch.save(made.state_dict(), root / "models" / "model.pt")
     integrity.write_pins(root)
     return root
@@ -70,7 +71,7 @@ def a_detector(root: Path) -> Path:
 
 def a_denoiser(root: Path) -> Path:
     """Its network knows its layers by two names each."""
-    network = {
+    dynunet = {
         "_target_": "DynUNet",
         "spatial_dims": 3,
         "in_channels": 1,
@@ -81,7 +82,13 @@ def a_denoiser(root: Path) -> Path:
         "filters": [8, 16, 16],
         "norm_name": "instance",
     }
-    return with_network(write_bundle(root, denoiser()), network)
+    return with_network(write_bundle(root, denoiser()), dynunet)
+
+
+def a_denoiser_of_wavelets(root: Path) -> Path:
+    """A network within another, which has no weights of its own."""
+    made = network("wavelet_segresnet", (8, 8, 8), 1, 1, width=8, dropout=0.0, levels=2)
+    return with_network(write_bundle(root, denoiser()), made)
 
 
 def an_autoencoder(root: Path) -> Path:
@@ -104,6 +111,7 @@ MODELS = {
     "classify": a_classifier,
     "detect": a_detector,
     "denoise": a_denoiser,
+    "denoise by wavelets": a_denoiser_of_wavelets,
     "encode": an_autoencoder,
     "translate": a_translator,
 }
@@ -161,9 +169,10 @@ def data(some_cases, pictures, lesions, pairs) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("task", MODELS)
-def test_a_model_of_each_task_by_each_method(task, method, data, tmp_path, command):
-    root = MODELS[task](tmp_path / "models" / "small")
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_of_each_task_by_each_method(model, method, data, tmp_path, command):
+    root = MODELS[model](tmp_path / "models" / "small")
+    task = model.partition(" ")[0]
     kind = ["--kind", "boxes"] if task == "detect" else []
     given = ["--data", data[task], *kind, "--energy", 0.6]
     rows = command(root, method, *given, "--set", "epochs=1", "--set", "batch_size=2", "--set", "patches=1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from monai.networks.blocks.segresnet_block import ResBlock
 from monai.networks.layers.simplelayers import SkipConnection
 from monai.networks.nets import DynUNet
 
@@ -41,6 +42,15 @@ def test_without_norms_no_layer_makes_much_more_or_less_of_what_it_gets(a_networ
             module.register_forward_hook(lambda _, __, out: spreads.append(float(out.detach().std())))
     network(torch.randn(1, 1, 16, 16, 16))
     assert all(0.1 < spread < 10 for spread in spreads[:-1])
+
+
+def test_residual_blocks_begin_by_adding_nothing():
+    config = network("wavelet_segresnet", (16, 16, 16), 1, 1, width=4, dropout=0.0, norm=None)
+    blocks = begin_without_norms(ConfigParser({"it": config}).get_parsed_content("it"))
+    block = next(module for module in blocks.modules() if isinstance(module, ResBlock))
+    features = torch.randn(1, 4, 8, 8, 8)
+    assert torch.equal(block(features.clone()), features)
+    assert not blocks(torch.randn(1, 1, 16, 16, 16)).any()
 
 
 def test_without_norms_twice_as_bright_an_image_is_denoised_twice_as_bright(a_network_without_norms):

@@ -64,6 +64,21 @@ def test_a_killed_training_goes_on_to_the_same_weights_bit_for_bit(train, bright
     assert any("goes on" in note for note in result.provenance.notes)
 
 
+def test_steps_of_matrices_go_on_where_they_were_and_monai_repeats_them(train, smooth_volumes, tmp_path):
+    chosen = {"optimizer": "muon", "schedule": "one_cycle", "network": "wavelet_segresnet", "loss": "psnr", "width": 4}
+    train(smooth_volumes, "denoise", "whole", parameters=chosen)
+    stop = ending_after(2, PoweredOffError())
+    with pytest.raises(PoweredOffError):
+        train(smooth_volumes, "denoise", "parts", parameters=chosen, on_progress=stop)
+    train(smooth_volumes, "denoise", "parts", parameters=chosen)
+    assert same(tmp_path / "whole", tmp_path / "parts")
+    again = tmp_path / "again"
+    shutil.copytree(tmp_path / "whole" / "configs", again / "configs")
+    listed = ["--bundle_root", ".", "--datalist", tmp_path / "whole" / "runs" / "datalist.json"]
+    run_bundle("--config_file", "configs/train.json", *listed, cwd=again)
+    assert same(tmp_path / "whole", again)
+
+
 def test_monai_bundle_run_repeats_the_training(train, bright_balls, tmp_path):
     train(bright_balls, "segment", "ours", parameters={"epochs": 2})
     again = tmp_path / "again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from monai.networks.blocks.segresnet_block import ResBlock
 from torch.nn.modules.conv import _ConvNd
 
 
@@ -32,6 +33,8 @@ def begin_with_nothing(network: torch.nn.Module) -> torch.nn.Module:
 def begin_without_norms(network: torch.nn.Module) -> torch.nn.Module:
     """The same for a network without norms: every layer passes on about as much as it gets (He et al., ICCV 2015).
 
+    A residual block begins by adding nothing, or what there is would double with every block.
+
     Parameters
     ----------
     network : torch.nn.Module
@@ -47,4 +50,7 @@ def begin_without_norms(network: torch.nn.Module) -> torch.nn.Module:
             torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:
                 torch.nn.init.zeros_(layer.bias)
+    for block in network.modules():
+        if isinstance(block, ResBlock):
+            begin_with_nothing(block)
     return begin_with_nothing(network)

@@ -35,10 +35,7 @@ class Channels(TorchFunctionMode):  # type: ignore[misc]
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
         self._names: dict[int, list[str]] = {}
-        for name, tensor in [
-            *network.named_parameters(remove_duplicate=False),
-            *network.named_buffers(remove_duplicate=False),
-        ]:
+        for name, tensor in network.state_dict(keep_vars=True).items():
             self._names.setdefault(id(tensor), []).append(name)
         self.slots: dict[tuple[str, int], list[int]] = {}
         self.spaces: list[list[int]] = []
@@ -79,6 +76,8 @@ class Channels(TorchFunctionMode):  # type: ignore[misc]
             self._linear(args, kwargs, found)
         elif name == "cat":
             self._concatenation(args, kwargs, found)
+        elif name == "__getitem__":
+            self._selection(args[0], args[1], found)
         else:
             self._others(name, args, kwargs, found)
 
@@ -122,6 +121,12 @@ class Channels(TorchFunctionMode):  # type: ignore[misc]
             for part in known[1:]:
                 self._join(known[0], part)
             self._mark(found, known[0])
+
+    def _selection(self, x: torch.Tensor, chosen: Any, found: torch.Tensor) -> None:
+        reads = self._of.get(id(x))
+        every, some = chosen if isinstance(chosen, tuple) and len(chosen) == 2 else (None, None)
+        if reads is not None and every == slice(None) and isinstance(some, (slice, torch.Tensor)):
+            self._mark(found, torch.tensor(reads)[some].tolist())
 
     def _others(self, name: str, args: list[Any], kwargs: Mapping[str, Any], found: torch.Tensor) -> None:
         tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]

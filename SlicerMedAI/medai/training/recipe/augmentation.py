@@ -12,6 +12,8 @@ from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import interpolations, keys_of
 
 Config = dict[str, Any]
+_COARSER = 2
+_SELDOM = 0.3
 _ROOM = 1.25
 """What is cut out is larger than the patch by this much, so that a turned patch has no empty corners."""
 
@@ -46,9 +48,7 @@ def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
     # "affine" cuts the patch out of this itself.
     size = [math.ceil(edge * _ROOM) for edge in plan.patch] if roomy else list(plan.patch)
     if plan.gives_image:  # small images are filled up when they have their noise, as in use
-        # Where it is bright: air teaches little.
-        crops = {"_target_": "RandWeightedCropd", "keys": keys, "w_key": "image", "spatial_size": size}
-        return [{**crops, "num_samples": plan.parameters.patches}]
+        return _crops(plan, keys, size)
     found: list[Config] = [{"_target_": "SpatialPadd", "keys": keys, "spatial_size": list(plan.patch)}]
     crop: Config = {
         "_target_": "RandCropByLabelClassesd",
@@ -62,6 +62,21 @@ def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
         "warn": False,
     }
     return [*found, crop]
+
+
+def _crops(plan: Plan, keys: list[str], size: list[int]) -> list[Config]:
+    coarser = "coarser" in (plan.parameters.augmentation or ())
+    cut = [_COARSER * edge for edge in size] if coarser else size
+    common = {"keys": keys, "num_samples": plan.parameters.patches}
+    # Where it is bright, for air teaches little; but in a CT it is as noisy as all else.
+    anywhere = {"_target_": "RandSpatialCropSamplesd", **common, "roi_size": cut, "random_size": False}
+    bright = {"_target_": "RandWeightedCropd", **common, "w_key": "image", "spatial_size": cut}
+    found: list[Config] = [anywhere if maps_of(plan) else bright]
+    if coarser:
+        middle = {"_target_": "CenterSpatialCropd", "keys": keys, "roi_size": size}
+        means = {"_target_": "Resized", "keys": keys, "spatial_size": size, "mode": "area"}
+        found.append({"_target_": "OneOf", "transforms": [middle, means], "weights": [1 - _SELDOM, _SELDOM]})
+    return found
 
 
 def _flips(plan: Plan, keys: list[str]) -> list[Config]:

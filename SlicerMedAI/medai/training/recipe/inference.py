@@ -66,7 +66,7 @@ def without_norms(plan: Plan) -> bool:
     what it has seen is little harder (Mohan et al., Robust and Interpretable Blind Image Denoising via Bias-Free CNNs,
     ICLR 2020).
     """
-    return plan.task == "denoise" and plan.parameters.network == "dynunet"
+    return plan.task == "denoise" and plan.parameters.network in ("dynunet", "wavelet_segresnet")
 
 
 def _norm(plan: Plan) -> str | None:

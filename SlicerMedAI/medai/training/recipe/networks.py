@@ -6,10 +6,12 @@ from typing import Any
 
 Config = dict[str, Any]
 _LEVELS = 4
+_WAVELET_LEVELS = 3
 _DEFAULT_WIDTH = {
     "unet": 16,
     "dynunet": 16,
     "segresnet": 8,
+    "wavelet_segresnet": 32,
     "densenet121": 32,
     "resnet10": 24,
     "resnet18": 24,
@@ -27,7 +29,7 @@ FITTING = {
     "segment": ("dynunet", "unet", "segresnet"),
     "classify": _CLASSIFIERS,
     "detect": ("retinanet",),
-    "denoise": ("dynunet", "unet", "segresnet", "autoencoder"),
+    "denoise": ("dynunet", "unet", "segresnet", "wavelet_segresnet", "autoencoder"),
     "encode": ("autoencoder",),
     "synthesize": ("generator",),
     "forecast": ("gru", "lstm"),
@@ -73,6 +75,8 @@ def stride_of(network: str, patch: tuple[int, ...], levels: int = 0) -> tuple[in
     """What every axis of the patch must be a multiple of."""
     if network in ("segresnet", "retinanet"):
         return (8,) * len(patch)
+    if network == "wavelet_segresnet":
+        return (2 ** (levels or _WAVELET_LEVELS),) * len(patch)
     if network in _CLASSIFIERS:
         return (1,) * len(patch)
     total = [1] * len(patch)
@@ -135,6 +139,8 @@ def network(
             "growth_rate": max(width // 2, 4),
             "dropout_prob": dropout,
         }
+    if name == "wavelet_segresnet":
+        return _of_wavelets(dimensions, channels, width, levels or _WAVELET_LEVELS, dropout)
     common = {"spatial_dims": dimensions, "in_channels": channels, "out_channels": outputs}
     if name == "segresnet":
         return {"_target_": "SegResNet", **common, "init_filters": width, "dropout_prob": dropout or None} | {
@@ -148,9 +154,7 @@ def network(
     residual = {"num_res_units": 2, "norm": norm, "dropout": dropout}
     if kind == "AutoEncoder":
         # Its strides belong to every layer, the first one too.
-        if code:
-            widths[-1] = code
-        return {"_target_": kind, **common, "channels": widths[1:], "strides": _plain(strides), **residual}
+        widths = [*widths[1:-1], code or widths[-1]]
     return {"_target_": kind, **common, "channels": widths, "strides": _plain(strides), **residual}
 
 
@@ -169,6 +173,26 @@ def _dynunet(
         "act_name": ["leakyrelu", {"negative_slope": 0.01, "inplace": True}],
         **({"dropout": dropout} if dropout else {}),
     }
+
+
+def _of_wavelets(dimensions: int, channels: int, width: int, levels: int, dropout: float) -> Config:
+    """Residual blocks without norms; one of them where there are most channels, two elsewhere."""
+    coefficients = channels * 2**dimensions
+    inner = {
+        "_target_": "SegResNet",
+        "spatial_dims": dimensions,
+        "in_channels": coefficients,
+        "out_channels": coefficients,
+        "init_filters": width,
+        "dropout_prob": dropout or None,
+        "norm": "",
+        # In place it would change what leads around a block.
+        "act": ["leakyrelu", {"negative_slope": 0.1, "inplace": False}],
+        "blocks_down": [2] * (levels - 1) + [1],
+        "blocks_up": [2] * (levels - 1),
+    }
+    ends = {"spatial_dims": dimensions, "channels": channels}
+    return {"_target_": "medai.networks.WaveletBlocks", "network": inner, **ends}
 
 
 def _resnet(blocks: list[int], width: int, stem: int) -> Config:

@@ -16,6 +16,7 @@ from medai.training.data import DataList, DataReport
 from medai.training.data.item import TRAINING, ArrayReference
 from medai.training.parameters import TrainingParameters
 from medai.training.recipe.anchors import anchor_shapes, fitting_stem
+from medai.training.recipe.changes import changes
 from medai.training.recipe.chosen_steps import check_steps
 from medai.training.recipe.guidance import check_guidance
 from medai.training.recipe.learning import how_to_learn
@@ -31,15 +32,6 @@ _LARGEST_PATCH = {2: 256, 3: 96}
 _LARGEST_MADE = 64
 _LARGEST_PICTURE = {2: 224, 3: 64}
 _CONCERN_BYTES = 4  # a cached voxel
-_AUGMENTATION = {
-    "segment": ("flip", "affine", "intensity", "noise", "blur", "low_resolution"),
-    "classify": ("flip", "affine", "intensity", "noise"),
-    "detect": ("flip", "affine", "intensity", "noise"),
-    "denoise": ("flip", "intensity"),
-    "encode": ("flip",),
-    "synthesize": (),
-    "translate": ("flip", "affine", "intensity"),
-}
 
 
 @dataclass(frozen=True)
@@ -262,17 +254,6 @@ def _decided(
     noise = given.noise_model
     if noise == "auto":
         noise = "low_dose_ct" if modality == "CT" else "rician"
-    augmentation = given.augmentation
-    if augmentation is None:
-        augmentation = _AUGMENTATION[task]
-        if task == "segment" and dimensions == 3:
-            augmentation = (*augmentation, "elastic", *(("bias_field",) if modality in ("", "MR") else ()))
-    if task == "detect" and "elastic" in augmentation:
-        raise InputError(
-            "'elastic' cannot be used for 'augmentation'.",
-            "Boxes cannot follow an image that is bent.",
-            f"Use any of: {', '.join(_AUGMENTATION[task])}, blur, bias_field, low_resolution.",
-        )
     voxels = math.prod(axis.median for axis in image.size) * image.channels[0] * _CONCERN_BYTES
     room = psutil.virtual_memory().total / 4
     cache = min(given.cache, round(room / max(voxels * sum(report.cases.values()), 1), 3))
@@ -283,7 +264,7 @@ def _decided(
         spacing=spacing,
         normalization=norm,
         noise_model=noise,
-        augmentation=augmentation,
+        augmentation=changes(given, task, dimensions, modality),
         members=given.members or 1,
         cache=cache,
         **how_to_learn(given, task),

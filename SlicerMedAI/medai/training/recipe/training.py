@@ -48,6 +48,7 @@ def training_config(plan: Plan) -> Config:
             f"$from {_OWN} import distributed",
             f"$from {_OWN} import growth",
             f"$from {_OWN} import sampling",
+            *([f"$from {_OWN} import matrices"] if chosen.optimizer == "muon" else []),
         ],
         **numbers_and_places(plan),
         "train_cases": cases(plan, "training"),
@@ -275,6 +276,9 @@ def optimizer(plan: Plan, learning: tuple[str, ...]) -> Config:
     """What makes the steps of the parts of these names."""
     chosen = plan.parameters
     parameters = ", ".join(f"*@{part}.parameters()" for part in learning)
+    if chosen.optimizer == "muon":
+        groups = f"$matrices.apart([{parameters}], @learning_rate, {chosen.weight_decay})"
+        return {"_target_": "pytorch_optimizer.Muon", "params": groups, "use_adjusted_lr": True}
     config: Config = {"params": f"$[{parameters}]", "lr": "@learning_rate", "weight_decay": chosen.weight_decay}
     if chosen.optimizer == "sgd":
         momentum = {"momentum": chosen.momentum, "nesterov": chosen.momentum > 0}
@@ -295,6 +299,7 @@ def schedule(plan: Plan, optimizer: str = "@optimizer") -> Config:
             "max_lr": "@learning_rate",
             "total_steps": _STEPS,
             "pct_start": 0.15,
+            **({"cycle_momentum": False} if plan.parameters.optimizer == "muon" else {}),
         },
         "poly": {"_target_": f"{home}.PolynomialLR", **config, "total_iters": _STEPS, "power": 0.9},
     }[plan.parameters.schedule]
