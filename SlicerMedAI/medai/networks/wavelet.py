@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_SURROUNDINGS = 5
-_COARSE = 0.5
-_GAIN = 10.0
+_SURROUNDINGS = 5  # blocks along each axis
+# With these, coefficients of noise and of edges are of the size that weights usually begin for.
+_COARSE, _GAIN = 0.5, 10.0
 
 
 class WaveletBlocks(torch.nn.Module):  # type: ignore[misc]  # torch is not type-checked
