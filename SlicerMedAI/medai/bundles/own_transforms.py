@@ -98,7 +98,11 @@ OWN_TRANSFORMS: Final[Mapping[str, Mapping[str, _Rule]]] = {
         "spread": lambda value: _some(_number)(value) or value == "@spread",
         "temperature": lambda value: _number(value) or value == "@temperature",
     },
-    "medai.networks.WaveletBlocks": {"network": _component, "spatial_dims": _whole, "channels": _whole},
+    "medai.networks.WaveletBlocks": {
+        "network": _component,
+        "spatial_dims": lambda value: _whole(value) and value in (2, 3),
+        "channels": _whole,
+    },
 }
 """Classes by their full names, and what each of their arguments may be."""
 

@@ -134,7 +134,9 @@ def test_coarser_voxels_are_the_means_of_eight(plan_for):
         assert torch.allclose(torch.as_tensor(done["spread"]), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "value"), [("network", "$print('here')"), ("channels", "@x"), ("device", "cpu")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("network", "$print('here')"), ("channels", "@x"), ("spatial_dims", 4), ("device", "cpu")]
+)
 def test_a_bundle_may_not_ask_it_for_anything_else(plan_for, tmp_path, name, value):
     configs = bundle_configs(plan_for("denoise", network="wavelet_segresnet"), data_source="Tests", licence="None")
     (tmp_path / "configs").mkdir()
