@@ -131,11 +131,12 @@ def main() -> None:
     parser.add_argument("--coarser", type=int, default=1, help="judge on voxels so many times as long")
     chosen = parser.parse_args()
     bundle = chosen.bundle.resolve()
-    medai.denoise(block(_volume(chosen.images[0]), chosen.block), bundle, device="cpu")  # the first job is slower
+    images = {path.name: block(coarser(_volume(path), chosen.coarser), chosen.block) for path in chosen.images}
+    for clean in images.values():  # the first job of a size is slower
+        medai.denoise(clean, bundle, device="cpu")
     table = Table("Image", "Noise", "Method", "PSNR (dB)", "SSIM", "Seconds", "Gain (dB)", "Faster")
     gains, speeds = [], []
-    for path in chosen.images:
-        clean = block(coarser(_volume(path), chosen.coarser), chosen.block)
+    for image, clean in images.items():
         for share in chosen.strengths:
             found = compare(bundle, clean, share)
             ours, rivals = found["network"], [each for name, each in found.items() if name.startswith("BM4D")]
@@ -149,7 +150,7 @@ def main() -> None:
                     f"{gain:+.2f}",
                     f"{faster:.0f}",
                 )
-                table.add_row(path.name, f"{100 * share:g} %", name, *("" if "nan" in cell else cell for cell in cells))
+                table.add_row(image, f"{100 * share:g} %", name, *("" if "nan" in cell else cell for cell in cells))
             gains += [ours.psnr_db - max(rival.psnr_db for rival in rivals)] if rivals else []
             speeds += [rivals[0].seconds / ours.seconds] if rivals else []
     console = Console(width=140)
