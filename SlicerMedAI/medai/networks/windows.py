@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from monai.inferers import SlidingWindowInferer
+from monai.utils import PytorchPadMode, fall_back_tuple
 from torch import Tensor
 
 from medai.engine.mirrors import Mirrored
@@ -22,7 +25,7 @@ class MirroredWindowInferer(SlidingWindowInferer):  # type: ignore[misc]  # MONA
         Of each view the spatial axes to mirror along, 0 for the first behind batch and channel; none for the window as
         it is.
     **windows
-        As `SlidingWindowInferer` takes them.
+        As `SlidingWindowInferer` takes them. With ``padding_mode="reflect"`` an image may be as thin as it likes.
     """
 
     def __init__(self, *, views: Sequence[Sequence[int]], **windows: Any) -> None:
@@ -38,4 +41,24 @@ class MirroredWindowInferer(SlidingWindowInferer):  # type: ignore[misc]  # MONA
         network : callable
             (B, C, *spatial) in; a tensor of the same axes out.
         """
-        return super().__call__(inputs, Mirrored(network, self.views), *args, **kwargs)  # type: ignore[no-any-return]
+        if self.padding_mode != PytorchPadMode.REFLECT:
+            return super().__call__(inputs, Mirrored(network, self.views), *args, **kwargs)  # type: ignore[no-any-return]
+        filled, own = _filled(inputs, fall_back_tuple(self.roi_size, inputs.shape[2:]))
+        found: Tensor = super().__call__(filled, Mirrored(network, self.views), *args, **kwargs)
+        return found[own]
+
+
+def _filled(image: Tensor, size: Sequence[int]) -> tuple[Tensor, tuple[Any, ...]]:
+    """The image reflected at its ends until it is as large as a window, and where in it the image itself is.
+
+    PyTorch reflects an image once, which does for no image of less than half a window.
+    """
+    own: tuple[Any, ...] = (slice(None), slice(None))
+    for axis, wanted in enumerate(size, start=2):
+        have = image.shape[axis]
+        missing = max(wanted - have, 0)
+        before = missing // 2
+        places = np.pad(np.arange(have), (before, missing - before), mode="reflect")
+        image = image.index_select(axis, torch.from_numpy(places).to(image.device)) if missing else image
+        own += (slice(before, before + have),)
+    return image, own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
@@ -78,6 +79,34 @@ def test_it_learns_images_to_end_as_they_do_in_its_windows(configs_for):
     configs = configs_for()
     (filled,) = [step for step in configs["train.json"]["finishing"] if "Pad" in step.get("_target_", "")]
     assert (filled["mode"], configs["inference.json"]["inferer"]["padding_mode"]) == ("edge", "replicate")
+
+
+@pytest.mark.parametrize("size", [(5, 1, 3), (8, 9, 2)])
+def test_an_image_of_any_size_is_reflected_until_a_window_is_full(size):
+    image = torch.rand(2, 1, *size)
+    seen = []
+
+    def keeping(windows: torch.Tensor) -> torch.Tensor:
+        seen.append(windows)
+        return windows
+
+    inferer = MirroredWindowInferer(views=[[]], **{**WINDOWS, "padding_mode": "reflect"})
+    assert torch.allclose(inferer(image, keeping), image)
+    expected = image[0, 0].numpy()
+    missing = [(max(8 - have, 0) // 2, max(8 - have, 0) - max(8 - have, 0) // 2) for have in size]
+    filled = np.pad(expected, missing, mode="reflect")
+    assert np.allclose(seen[0][0, 0].numpy(), filled[:8, :8, :8])
+
+
+def test_a_network_that_sees_far_is_shown_small_images_reflected(configs_for):
+    configs = configs_for(network="wavelet_segresnet", patch_size=[16, 16, 16])
+    (filled,) = [step for step in configs["train.json"]["finishing"] if "Pad" in step.get("_target_", "")]
+    transform = ConfigParser({"it": filled}).get_parsed_content("it")
+    image = torch.rand(1, 3, 5, 20)
+    case = transform({"image": image, "label": image})
+    assert np.allclose(case["image"].numpy()[0], np.pad(image[0], [(6, 7), (5, 6), (0, 0)], mode="symmetric"))
+    for config in (configs["train.json"]["validate"]["inferer"], configs["inference.json"]["inferer"]):
+        assert (config["_target_"].rpartition(".")[2], config["padding_mode"]) == ("MirroredWindowInferer", "reflect")
 
 
 def test_zero_filling_leaves_the_middle_of_k_space_alone(configs_for):

@@ -10,6 +10,7 @@ from medai.training.recipe.chosen_steps import cleaning
 from medai.training.recipe.courses import ForecastPlan
 from medai.training.recipe.members import apart, together
 from medai.training.recipe.networks import network
+from medai.training.recipe.noise import sees_far
 from medai.training.recipe.orientations import inferer_of_positions, views
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import centring, geometry, scaling
@@ -21,6 +22,7 @@ WEIGHTS = "$@bundle_root + '/models/model.pt'"
 _BACK = (
     "$lambda d: {**d, 'pred': (d['pred'] - d['image'].mean()) * (d['raw'].std() / d['image'].std()) + d['raw'].mean()}"
 )
+_MIRRORED = "medai.networks.MirroredWindowInferer"
 _POSTFIX = {"segment": "seg", "denoise": "denoised", "encode": "reconstruction", "translate": "synthetic"}
 # With three halvings, a number of the code stands for 64 voxels of a volume, or 16 pixels of a picture.
 _CODE = {2: 4, 3: 8}
@@ -83,12 +85,12 @@ def adds_to_its_input(plan: Plan) -> bool:
 def inferer(plan: Plan) -> Config:
     """Windows of the training's patches: others cost accuracy, for the network would see other surroundings.
 
-    Noise ends nowhere, so to a denoiser an image that is smaller than a window goes on as it ends; zeros beside it cost
-    up to 4 dB.
+    Noise ends nowhere, so to a denoiser an image that is smaller than a window goes on as it ends, or reflected; zeros
+    beside it cost up to 4 dB.
     """
     if plan.task in ("classify", "forecast"):
         return {"_target_": "SimpleInferer"}
-    return {
+    windows = {
         "_target_": "SlidingWindowInferer",
         "roi_size": list(plan.patch),
         "sw_batch_size": 1 if plan.dimensions == 3 else 4,
@@ -96,15 +98,14 @@ def inferer(plan: Plan) -> Config:
         "mode": "gaussian",
         **({"padding_mode": "replicate"} if plan.task == "denoise" else {}),
     }
+    return {**windows, "_target_": _MIRRORED, "views": [[]], "padding_mode": "reflect"} if sees_far(plan) else windows
 
 
 def _in_mirrors(plan: Plan) -> Config:
     """The windows of the model in use: a denoiser sees each in as many mirrors as was asked."""
     windows = inferer(plan)
     seen = [list(axes) for axes in views(plan)] if plan.task == "denoise" else [[]]
-    if len(seen) == 1:
-        return windows
-    return {**windows, "_target_": "medai.networks.MirroredWindowInferer", "views": seen}
+    return windows if len(seen) == 1 else {**windows, "_target_": _MIRRORED, "views": seen}
 
 
 def inference_config(plan: Plan) -> Config:

@@ -41,6 +41,14 @@ def noise(model: str, strongest: float, window: Sequence[float], *, sample: bool
     return [*found, {**any_strength, "weakest": weakest, "strongest": strongest}]
 
 
+def sees_far(plan: Plan) -> bool:
+    """Whether the network takes what goes on as it ends for something that is there, so that it is reflected instead.
+
+    Of an image of two thirds of a window, it left three quarters of the noise otherwise.
+    """
+    return plan.task == "denoise" and plan.parameters.network == "wavelet_segresnet"
+
+
 def maps_of(plan: Plan) -> list[str]:
     """Keys of what the noise knows of every voxel, which is moved with the image."""
     return [_MAP] if plan.restores and plan.parameters.noise_model == "low_dose_ct" else []
@@ -59,7 +67,8 @@ def degrading(plan: Plan) -> list[Config]:
     # Now, because nobody fills an image up with noise when the model is used; a denoiser's goes on as it ends.
     filled: Config = {"_target_": "SpatialPadd", "keys": ["image", "label"], "spatial_size": list(plan.patch)}
     if plan.task == "denoise":
-        filled["mode"] = "edge"
+        # Unlike "reflect" it can be had for images of any size.
+        filled["mode"] = "symmetric" if sees_far(plan) else "edge"
     return [label, _steps(plan)[-1], filled]
 
 
