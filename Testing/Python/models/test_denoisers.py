@@ -69,6 +69,20 @@ def test_the_result_has_the_grid_type_and_scale_of_the_input(name):
     assert abs(float(found.array.mean()) - float(truth.array.mean())) < 0.02 * peak
 
 
+def test_what_surrounds_a_ct_and_metal_in_it_stay_and_disturb_nothing():
+    truth = a_head("CT")
+    noisy = add_noise(truth, "low_dose_ct", 60.0, seed=4)
+    far = np.zeros(truth.shape, bool)
+    far[:, :6] = far[10:14, 20:24, 18:22] = True
+    plain, disturbed = (
+        denoised("ct_denoiser", replace(noisy, array=np.where(far, value, noisy.array).astype(np.float32))).array
+        for value in ([-1500.0, 4000.0], [-3024.0, 20000.0])
+        for value in [np.where(np.arange(truth.shape[1])[:, None] < 6, *value)]
+    )
+    assert set(np.unique(disturbed[far])) == {-3024, 20000}
+    assert np.allclose(plain[~far], disturbed[~far], atol=0.01)
+
+
 @pytest.mark.parametrize("factor", [0.01, 30.0])
 def test_the_unit_of_intensities_does_not_matter(factor):
     noisy = add_noise(a_head("MR"), "rician", 50.0, seed=2)

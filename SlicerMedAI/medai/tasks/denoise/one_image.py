@@ -22,6 +22,8 @@ from medai.volume import Volume, crop
 
 Noise = NDArray[np.floating[Any]]
 _RGBA = 4
+_HU = (-1500, 4000)
+"""Hounsfield units of air and of bone, with room for their noise."""
 
 
 class OneImage:
@@ -76,7 +78,9 @@ class OneImage:
         noise = np.zeros(image.array.shape, np.float32)
         groups = list(self._groups(image))
         for number, (components, seen) in enumerate(groups):
-            noise[components] = self._noise(seen, part.of(number, len(groups)))
+            plain, far = self._without_far_values(seen)
+            noise[components] = self._noise(plain, part.of(number, len(groups)))
+            noise[components][far] = 0
         before = exact(image.array)
         result = like(before - self.parameters.strength * noise, image, f"{image.name} denoised")
         removed = (before - exact(result.array)).astype(np.float32)
@@ -85,6 +89,16 @@ class OneImage:
     def _finite(self, image: Volume) -> Volume:
         (finite,) = fit_inputs((image,), 0, self.life.tell)
         return finite
+
+    def _without_far_values(self, image: Volume) -> tuple[Volume, NDArray[np.bool_]]:
+        """The image as the model sees it, and where it is to stay as it is.
+
+        Metal and what surrounds a field of view are no tissue: beside such edges a model sees noise where none is.
+        """
+        if self.description.modality != "CT":
+            return image, np.zeros(image.array.shape, bool)
+        near = np.clip(image.array, *_HU)
+        return replace(image, array=near), near != image.array
 
     def _groups(self, image: Volume) -> Iterator[tuple[tuple[Any, ...], Volume]]:
         """What the network takes at once: all components of a voxel, or one of them at a time."""
