@@ -131,12 +131,12 @@ def main() -> None:
     parser.add_argument("--coarser", type=int, default=1, help="judge on voxels so many times as long")
     chosen = parser.parse_args()
     bundle = chosen.bundle.resolve()
-    images = {path.name: block(coarser(_volume(path), chosen.coarser), chosen.block) for path in chosen.images}
-    for clean in images.values():  # the first job of a size is slower
+    images = [(path.name, block(coarser(_volume(path), chosen.coarser), chosen.block)) for path in chosen.images]
+    for _, clean in images:  # the first job of a size is slower
         medai.denoise(clean, bundle, device="cpu")
     table = Table("Image", "Noise", "Method", "PSNR (dB)", "SSIM", "Seconds", "Gain (dB)", "Faster")
     gains, speeds = [], []
-    for image, clean in images.items():
+    for image, clean in images:
         for share in chosen.strengths:
             found = compare(bundle, clean, share)
             ours, rivals = found["network"], [each for name, each in found.items() if name.startswith("BM4D")]
