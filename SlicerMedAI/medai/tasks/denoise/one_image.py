@@ -78,9 +78,9 @@ class OneImage:
         noise = np.zeros(image.array.shape, np.float32)
         groups = list(self._groups(image))
         for number, (components, seen) in enumerate(groups):
-            plain, far = self._without_far_values(seen)
-            noise[components] = self._noise(plain, part.of(number, len(groups)))
-            noise[components][far] = 0
+            plain = self._without_far_values(seen)
+            found = self._noise(plain, part.of(number, len(groups)))
+            noise[components] = found if plain is seen else np.where(plain.array == seen.array, found, 0)
         before = exact(image.array)
         result = like(before - self.parameters.strength * noise, image, f"{image.name} denoised")
         removed = (before - exact(result.array)).astype(np.float32)
@@ -90,15 +90,15 @@ class OneImage:
         (finite,) = fit_inputs((image,), 0, self.life.tell)
         return finite
 
-    def _without_far_values(self, image: Volume) -> tuple[Volume, NDArray[np.bool_]]:
-        """The image as the model sees it, and where it is to stay as it is.
+    def _without_far_values(self, image: Volume) -> Volume:
+        """The image as the model sees it: it differs where it is to stay as it is, and is the same where nothing is.
 
         Metal and what surrounds a field of view are no tissue: beside such edges a model sees noise where none is.
         """
-        if self.description.modality != "CT":
-            return image, np.zeros(image.array.shape, bool)
-        near = np.clip(image.array, *_HU)
-        return replace(image, array=near), near != image.array
+        low, high = _HU
+        if self.description.modality != "CT" or low <= image.array.min() <= image.array.max() <= high:
+            return image
+        return replace(image, array=np.clip(image.array, low, high))
 
     def _groups(self, image: Volume) -> Iterator[tuple[tuple[Any, ...], Volume]]:
         """What the network takes at once: all components of a voxel, or one of them at a time."""
