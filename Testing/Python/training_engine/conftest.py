@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import nibabel as nib
@@ -126,3 +126,16 @@ def plan_for(bright_balls, bright_spots) -> Callable[..., Plan]:
         return plan(data, check(data), task, TrainingParameters.of({"width": 4, **chosen}), name="a_model")
 
     return make
+
+
+@pytest.fixture
+def configs_in(tmp_path) -> Callable[[Mapping[str, object]], Path]:
+    """Writes the configurations of a plan where a bundle has them; returns the bundle's folder."""
+
+    def write(configs: Mapping[str, object]) -> Path:
+        (tmp_path / "configs").mkdir()
+        for name, content in configs.items():
+            (tmp_path / "configs" / name).write_text(json.dumps(content), encoding="utf-8")
+        return tmp_path
+
+    return write

@@ -130,14 +130,12 @@ def test_zero_filling_leaves_the_middle_of_k_space_alone(configs_for):
         ("device", "cpu"),
     ],
 )
-def test_a_bundle_may_not_ask_it_for_anything_else(configs_for, tmp_path, name, value):
-    (tmp_path / "configs").mkdir()
-    for file, content in configs_for(views=2).items():
-        (tmp_path / "configs" / file).write_text(json.dumps(content), encoding="utf-8")
-    trust.check_config(tmp_path)
-    path = tmp_path / "configs" / "inference.json"
+def test_a_bundle_may_not_ask_it_for_anything_else(configs_for, configs_in, name, value):
+    root = configs_in(configs_for(views=2))
+    trust.check_config(root)
+    path = root / "configs" / "inference.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["inferer"][name] = value
     path.write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(MedAIError):
-        trust.check_config(tmp_path)
+        trust.check_config(root)

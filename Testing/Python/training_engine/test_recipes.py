@@ -271,12 +271,9 @@ def test_ct_is_recognised_by_its_air(tmp_path):
 
 
 @pytest.mark.parametrize(("task", "augmentation"), [("segment", None), ("classify", ["turn"]), ("denoise", None)])
-def test_nobody_needs_to_trust_what_was_trained_here(plan_for, task, augmentation, tmp_path):
+def test_nobody_needs_to_trust_what_was_trained_here(plan_for, configs_in, task, augmentation):
     configs = bundle_configs(plan_for(task, augmentation=augmentation), data_source="", licence="")
-    (tmp_path / "configs").mkdir()
-    for name, content in configs.items():
-        (tmp_path / "configs" / name).write_text(json.dumps(content), encoding="utf-8")
-    trust.check_config(tmp_path)
+    trust.check_config(configs_in(configs))
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle", "poly"])

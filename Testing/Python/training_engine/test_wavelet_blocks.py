@@ -137,15 +137,13 @@ def test_coarser_voxels_are_the_means_of_eight(plan_for):
 @pytest.mark.parametrize(
     ("name", "value"), [("network", "$print('here')"), ("channels", "@x"), ("spatial_dims", 4), ("device", "cpu")]
 )
-def test_a_bundle_may_not_ask_it_for_anything_else(plan_for, tmp_path, name, value):
+def test_a_bundle_may_not_ask_it_for_anything_else(plan_for, configs_in, name, value):
     configs = bundle_configs(plan_for("denoise", network="wavelet_segresnet"), data_source="Tests", licence="None")
-    (tmp_path / "configs").mkdir()
-    for file, content in configs.items():
-        (tmp_path / "configs" / file).write_text(json.dumps(content), encoding="utf-8")
-    trust.check_config(tmp_path)
-    path = tmp_path / "configs" / "inference.json"
+    root = configs_in(configs)
+    trust.check_config(root)
+    path = root / "configs" / "inference.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["network_def"]["submodule"][name] = value
     path.write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(MedAIError):
-        trust.check_config(tmp_path)
+        trust.check_config(root)
