@@ -11,6 +11,7 @@ from monai.losses.giou_loss import BoxGIoULoss
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from medai.training.components.distributed import mean, world
 from medai.training.components.names import BOX, LABEL
 
 Targets = list[dict[str, Tensor]]
@@ -99,7 +100,8 @@ class TrainedDetector(RetinaNetDetector):  # type: ignore[misc]
                 truth[number, places, target[LABEL][match[places]]] = _overlaps(own, boxes)
         away = (logits.sigmoid() - truth).abs()
         each = binary_cross_entropy_with_logits(logits, truth, reduction="none") * away**_FOCUS
-        return each.sum() / max(sum(int((match >= 0).sum()) for match in matched), 1)
+        # Of several processes, whose gradients are averaged, each divides by the mean of their numbers of matches.
+        return each.sum() / max(mean(_matches(matched)), 1 / world())
 
     def compute_anchor_matched_idxs(
         self, anchors: list[Tensor], targets: Targets, num_anchor_locs_per_level: Sequence[int]
@@ -115,10 +117,17 @@ class TrainedDetector(RetinaNetDetector):  # type: ignore[misc]
         self, box_regression: Tensor, targets: Targets, anchors: list[Tensor], matched_idxs: list[Tensor]
     ) -> Tensor:
         """Loss of the corners of all anchors that match a box."""
-        if not any((each >= 0).any() for each in matched_idxs):
+        own = _matches(matched_idxs)
+        of_all = mean(own)
+        if not own:
             return box_regression.sum() * 0  # MONAI's zero has no gradient, of which several processes wait for each
         loss: Tensor = super().compute_box_loss(box_regression, targets, anchors, matched_idxs)
-        return loss
+        return loss * (own / of_all)
+
+
+def _matches(matched: list[Tensor]) -> int:
+    """Anchors of all images that match a box."""
+    return sum(int((each >= 0).sum()) for each in matched)
 
 
 def _overlaps(boxes: Tensor, others: Tensor) -> Tensor:

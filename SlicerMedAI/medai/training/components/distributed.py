@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
+
+from medai.training.components.batch_norms import norms_of_whole_batches
 
 
 def world() -> int:
@@ -62,7 +65,53 @@ def mean(value: float) -> float:
 
 
 def shared(network: torch.nn.Module) -> torch.nn.Module:
-    """The network, with gradients averaged over all processes where there are several."""
+    """The network, where there are several processes with gradients averaged, and batches normalised, over all."""
     if world() == 1:
         return network
-    return torch.nn.parallel.DistributedDataParallel(network)
+    return torch.nn.parallel.DistributedDataParallel(norms_of_whole_batches(network))
+
+
+def of_whole_batch(loss: Callable[..., Tensor], *parts: Tensor) -> Tensor:
+    """A loss of what all processes have, with the gradient that `shared` makes that of the whole.
+
+    The mean of each process's loss is another number where a loss divides by something that differs between them:
+    voxels of a structure, labels that are known, weights of the classes that are met.
+
+    Parameters
+    ----------
+    loss : callable
+    *parts : Tensor, shape (B, ...)
+        This process's, of the same shape in all of them.
+    """
+    if not distributed.is_initialized():
+        return loss(*parts)
+    total = loss(*map(_of_all, parts))
+    # Every process knows the gradient of its own part only, and a mean is taken of them.
+    return total.detach() + world() * (total - total.detach())
+
+
+def _of_all(part: Tensor) -> Tensor:
+    # Labels are whole numbers in one process and not in another, where one is missing.
+    part = part.as_subclass(Tensor).float().contiguous()
+    found = [torch.empty_like(part) for _ in range(world())]
+    distributed.all_gather(found, part.detach())
+    found[rank()] = part
+    return torch.cat(found)
+
+
+class WholeBatch(torch.nn.Module):  # type: ignore[misc]
+    """`of_whole_batch` as MONAI's trainers take it.
+
+    Parameters
+    ----------
+    loss : torch.nn.Module
+        Of predictions and targets.
+    """
+
+    def __init__(self, loss: torch.nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """The same in every process."""
+        return of_whole_batch(self.loss, pred, target)

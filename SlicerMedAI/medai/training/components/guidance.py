@@ -14,7 +14,7 @@ from monai.utils.enums import CommonKeys
 from torch import Tensor
 from torch.nn import functional
 
-from medai.training.components.distributed import shared
+from medai.training.components.distributed import of_whole_batch, shared
 
 MASK = "mask"
 
@@ -82,7 +82,7 @@ class GuidedLoss(torch.nn.Module):  # type: ignore[misc]
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__()
-        self.loss, self.stage, self.classes, self.weight = loss, stage, classes, weight
+        self.loss, self.stage, self.weight = loss, stage, weight
         self.marking = Conv[Conv.CONV, spatial_dims](channels, classes, 1).to(device)
         self._shared: list[torch.nn.Module] = []
         self._seen: Tensor | None = None
@@ -118,12 +118,15 @@ class GuidedLoss(torch.nn.Module):  # type: ignore[misc]
         marks = self._shared[0](self._seen.float())
         pool = functional.adaptive_avg_pool2d if marks.ndim == 4 else functional.adaptive_avg_pool3d
         mask = pool(mask.as_subclass(Tensor).to(marks), marks.shape[2:])
-        flat = [1] * (marks.ndim - 2)
-        known = ~torch.isnan(mask) & ~torch.isnan(label.float().to(marks)).reshape(-1, 1, *flat)
-        here = torch.where(known, mask, torch.zeros_like(mask))
-        chosen = label.float().nan_to_num().long().to(marks.device)
-        wanted = here * functional.one_hot(chosen, self.classes).to(here).reshape(
-            *marks.shape[:2], *[1] * (marks.ndim - 2)
-        )
-        each = functional.binary_cross_entropy_with_logits(marks, wanted, reduction="none").sum(1, keepdim=True)
-        return (each * known).sum() / known.sum().clamp(min=1)
+        return of_whole_batch(_of_marks, marks, mask, label.float().to(marks))
+
+
+def _of_marks(marks: Tensor, mask: Tensor, label: Tensor) -> Tensor:
+    """Mean over places, summed over classes."""
+    flat = [1] * (marks.ndim - 2)
+    known = ~torch.isnan(mask) & ~torch.isnan(label).reshape(-1, 1, *flat)
+    here = torch.where(known, mask, torch.zeros_like(mask))
+    own = functional.one_hot(label.nan_to_num().long(), marks.shape[1]).to(here)
+    wanted = here * own.reshape(*marks.shape[:2], *flat)
+    each = functional.binary_cross_entropy_with_logits(marks, wanted, reduction="none").sum(1, keepdim=True)
+    return (each * known).sum() / known.sum().clamp(min=1)

@@ -246,7 +246,7 @@ def _validate(plan: Plan) -> Config:
 
 def _loss(plan: Plan) -> Config:
     if isinstance(plan, ForecastPlan):
-        return forecasting.loss(plan)
+        return _whole(forecasting.loss(plan))
     kind, weights = plan.parameters.loss, plan.weights
     weight = None if weights is None else f"$torch.tensor({list(weights)}).to(@device)"
     if plan.task == "classify":
@@ -254,7 +254,7 @@ def _loss(plan: Plan) -> Config:
         if plan.parameters.label_smoothing:
             own["smoothing"] = plan.parameters.label_smoothing
         own["weights"] = None if weights is None else list(weights)
-        return members_loss(own, plan)
+        return members_loss(_whole(own), plan)
     if plan.gives_image:
         if kind == "ssim":
             return {"_target_": f"{_OWN}.losses.Dissimilarity", "spatial_dims": plan.dimensions}
@@ -269,7 +269,12 @@ def _loss(plan: Plan) -> Config:
         "cross_entropy": {"_target_": "DiceCELoss", **common, **dice, "lambda_dice": 0.0},
         "focal": {"_target_": "FocalLoss", **common, "use_softmax": True},
     }
-    return known_only(losses[kind], plan)
+    return _whole(known_only(losses[kind], plan))
+
+
+def _whole(loss: Config) -> Config:
+    """Of all processes' cases at once; those of images, means over as many voxels in each, are so by themselves."""
+    return {"_target_": f"{_OWN}.distributed.WholeBatch", "loss": loss}
 
 
 def optimizer(plan: Plan, learning: tuple[str, ...]) -> Config:
