@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
@@ -15,6 +16,8 @@ from medai.volume import Region
 
 _Parameters = TypeVar("_Parameters", bound="TaskParameters")
 _Made = TypeVar("_Made")
+_SHORT = reprlib.Repr()  # a few lines of YAML that repeat each other make a list that takes years to write down
+_SHORT.maxlevel = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +159,8 @@ def made_of(kind: type[_Made], given: Mapping[str, object], purpose: str) -> _Ma
 
 def wrong(name: str, value: object, rule: str) -> InputError:
     """The refusal of one value."""
-    return InputError(f"'{value}' cannot be used for '{name}'.", f"{rule}.", "Correct it, or leave it out.")
+    shown = _SHORT.repr(value) if isinstance(value, (list, tuple, Mapping, set)) else value
+    return InputError(f"'{shown}' cannot be used for '{name}'.", f"{rule}.", "Correct it, or leave it out.")
 
 
 # numpy's numbers count as numbers: parameters often come out of an array or a table.

@@ -95,7 +95,7 @@ def _what(plan: Plan) -> str:
     )
     if plan.task == "detect":
         return f"Draws boxes, each with a score, around what it finds in {shown}:\n\n{names}"
-    verb = "Labels" if plan.task == "segment" else "Finds, each for itself," if plan.multi_label else "Tells apart"
+    verb = "Labels" if plan.task == "segment" else "Finds, each for itself" if plan.multi_label else "Tells apart"
     return f"{verb}, in {shown}:\n\n{names}"
 
 

@@ -24,6 +24,7 @@ WEIGHTS = "models/model.pt"
 TRAINING = "configs/train.json"
 INFERENCE = "configs/inference.json"
 METADATA = "configs/metadata.json"
+_REPLACED = ".replaced"
 _OURS = ("configs", "models", "docs", RUNS, "eval", "LICENSE", integrity.PINS)
 
 
@@ -65,15 +66,18 @@ def alone(root: Path) -> Iterator[None]:
         lock.release()
 
 
-def prepare(
+@contextmanager
+def prepared(
     root: Path,
     configs: Mapping[str, Mapping[str, Any]],
     data: DataList,
     *,
     overwrite: bool = False,
     finish: bool = False,
-) -> bool:
+) -> Iterator[bool]:
     """Make the folder, or find that it holds this very training, unfinished.
+
+    What is overwritten is there again when an error ends the block, in which the training is given all that it needs.
 
     Parameters
     ----------
@@ -88,8 +92,8 @@ def prepare(
     finish : bool
         Take a finished model of this very training too, which is to be completed anew.
 
-    Returns
-    -------
+    Yields
+    ------
     bool
         Whether an unfinished training goes on.
 
@@ -100,38 +104,73 @@ def prepare(
     WriteError
         When it cannot be written to.
     """
-    texts = {name: _as_text(content) for name, content in configs.items()}
+    anew = False
     try:
-        if root.exists() and any(root.iterdir()) and not overwrite:
-            _check_same(root, texts, data, finish=finish)
-            # What judges and describes the model is written again; a completed model's pins would be wrong from here.
-            (root / integrity.PINS).unlink(missing_ok=True)
-            _write(root, texts)
-            return (root / CHECKPOINT).is_file()
-        _check_replaceable(root)
-        for name in _OURS if root.is_dir() else ():
-            place = root / name
-            if place.is_dir() and not place.is_symlink():
-                shutil.rmtree(place)
-            else:
-                place.unlink(missing_ok=True)
-        for folder in ("configs", "models", "docs", RUNS):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-        _write(root, texts)
-    except OSError as error:
+        anew = overwrite or not root.exists() or not any(root.iterdir())
+        if anew:
+            _make_room(root)
+        _fill(root, {name: _as_text(content) for name, content in configs.items()}, data, anew=anew, finish=finish)
+    except BaseException as error:
+        if anew:
+            _put_back(root)
+        if not isinstance(error, OSError):
+            raise
         raise WriteError(
             f"The model's folder '{root}' cannot be prepared.",
             f"The computer reports: {error.strerror or error}.",
             "Choose another folder.",
             details=repr(error),
         ) from error
-    write_monai_list(data, root / DATALIST)
-    return False
+    try:
+        yield not anew and (root / CHECKPOINT).is_file()
+    except BaseException:
+        if anew:
+            _put_back(root)
+        raise
+    shutil.rmtree(root / _REPLACED, ignore_errors=True)
+
+
+def _make_room(root: Path) -> None:
+    _check_replaceable(root)
+    _put_back(root)  # of another time, that had no time to do so
+    _move(root, root / _REPLACED)
+    for name in ("configs", "models", "docs", RUNS):
+        (root / name).mkdir(parents=True, exist_ok=True)
+
+
+def _fill(root: Path, texts: Mapping[str, str], data: DataList, *, anew: bool, finish: bool) -> None:
+    if not anew:
+        _check_same(root, texts, data, finish=finish)
+        # What judges and describes the model is written again; a completed model's pins would be wrong from here.
+        (root / integrity.PINS).unlink(missing_ok=True)
+    _write(root, texts)
+    if anew:
+        write_monai_list(data, root / DATALIST)
 
 
 def _write(root: Path, texts: Mapping[str, str]) -> None:
     for name, text in texts.items():
         (root / "configs" / name).write_text(text, encoding="utf-8")
+
+
+def _move(source: Path, target: Path) -> None:
+    """What a training writes, from one folder to another."""
+    for name in _OURS:
+        if (source / name).exists() or (source / name).is_symlink():
+            target.mkdir(parents=True, exist_ok=True)
+            (source / name).rename(target / name)
+
+
+def _put_back(root: Path) -> None:
+    """What was replaced, in place of what replaced it."""
+    if not (root / _REPLACED).is_dir():
+        return
+    failed = root / f"{_REPLACED}.failed"
+    shutil.rmtree(failed, ignore_errors=True)
+    _move(root, failed)
+    _move(root / _REPLACED, root)
+    shutil.rmtree(failed, ignore_errors=True)
+    (root / _REPLACED).rmdir()
 
 
 def _check_same(root: Path, texts: Mapping[str, str], data: DataList, *, finish: bool) -> None:

@@ -18,6 +18,7 @@ from medai.training.components.files import replace_file
 from medai.training.data import DataList
 from medai.training.data.item import TRAINING, DataItem
 from medai.training.data.voxels import read_source
+from medai.training.parameters import TrainingParameters
 from medai.training.recipe import Plan
 from medai.training.recipe.chosen_steps import DENOISER, TEMPLATE, cleaning
 from medai.training.recipe.preprocessing import loading
@@ -58,6 +59,27 @@ def give(root: Path, plan: Plan, data: DataList) -> Iterator[str]:
         yield _write_template(root, plan, data)
     if chosen.start_from and not (root / folder.START).is_file():
         yield _write_start(root, chosen.start_from)
+
+
+def check_sources(root: Path, chosen: TrainingParameters, *, overwrite: bool) -> None:
+    """Before anything is overwritten, refuse models to begin with that are not there, or are what would be.
+
+    Raises
+    ------
+    BundleError
+        When a model is missing.
+    InputError
+        When a model would be overwritten by the one that needs it.
+    """
+    if not overwrite:
+        return
+    for name in filter(None, (chosen.denoiser, chosen.start_from)):
+        if library.find(name).resolve() == root.resolve():
+            raise InputError(
+                f"The model '{name}' is not overwritten.",
+                "The new one is to begin with it, and would take its place before it has learned anything.",
+                "Choose another folder for the new model.",
+            )
 
 
 def _copy_denoiser(root: Path, name: str) -> str:

@@ -15,6 +15,7 @@ from medai.bundles.description import Description, describe
 from medai.bundles.labels import spoken
 from medai.engine.devices import choose_device
 from medai.errors import InputError
+from medai.files.folders import make_folder
 from medai.jobs.job import Job
 from medai.progress import Progress, Report
 from medai.result import Labelmap, Result, Table
@@ -82,6 +83,7 @@ def evaluate_job(job: Job, report: Report, loaded: LoadedModels) -> Result:
         A table of the scores and one of the cases.
     """
     request = EvaluationRequest.of(job.parameters)
+    make_folder(request.folder)  # now, and not after hours
     life = Life(job, report, STAGE)
     device = choose_device(request.device)
     life.mention(device.reason)

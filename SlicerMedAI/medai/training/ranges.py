@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
 
@@ -42,6 +43,9 @@ def in_range(name: str, value: object, limits: tuple[float, float], *, whole: bo
     InputError
     """
     low, high = limits
+    if isinstance(value, str) and not whole:
+        with suppress(ValueError):
+            value = float(value)  # YAML takes 1e-3, a number without a point, for a text
     fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if fits:
         number = float(value)  # type: ignore[arg-type]  # a Real

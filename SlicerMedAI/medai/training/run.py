@@ -29,7 +29,7 @@ from medai.training.data import DataList, DataReport, check, fitting, split, wit
 from medai.training.data.item import TRAINING, VALIDATION
 from medai.training.data.report import with_digests
 from medai.training.evaluation import Evaluation
-from medai.training.ingredients import give
+from medai.training.ingredients import check_sources, give
 from medai.training.judge import judge, scores
 from medai.training.operating_boxes import choose_points
 from medai.training.recipe import ForecastPlan, Plan, bundle_configs, forecast_plan, plan
@@ -100,14 +100,16 @@ def _train(job: Job, report: Report, loaded: LoadedModels) -> Result:
         chosen = plan(data, checked, request.task, request.parameters, **about)
     positive = positive_class(chosen, request.positive)
     configs = bundle_configs(chosen, data_source=data.name, licence=request.licence)
-    goes_on = folder.prepare(root, configs, data, overwrite=request.overwrite, finish=request.finish)
-    request.parameters.write(root / folder.PARAMETERS)
-    if goes_on:
-        life.tell("An unfinished training was found in the folder and goes on.")
+    check_sources(root, chosen.parameters, overwrite=request.overwrite)
+    with folder.prepared(root, configs, data, overwrite=request.overwrite, finish=request.finish) as goes_on:
+        request.parameters.write(root / folder.PARAMETERS)
+        if goes_on:
+            life.tell("An unfinished training was found in the folder and goes on.")
+        if not request.finish:
+            synthesize(data, synthetic, checked, seed=chosen.parameters.seed, device=device.name, report=report)
+            for note in give(root, chosen, data):
+                life.tell(note)
     if not request.finish:
-        synthesize(data, synthetic, checked, seed=chosen.parameters.seed, device=device.name, report=report)
-        for note in give(root, chosen, data):
-            life.tell(note)
         _run(root, device.name, report, pictures=request.task != "forecast")
     elif not (root / folder.WEIGHTS).is_file():
         raise InputError(

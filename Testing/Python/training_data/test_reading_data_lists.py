@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medai.errors import InputError, MedAIError, ReadError
-from medai.training.data import ArrayReference, read_data_list
+from medai.training.data import ArrayReference, fitting, read_data_list
 
 
 def test_a_folder_of_pictures_with_masks_is_recognised(pictures_with_masks):
@@ -69,11 +69,13 @@ def test_folders_named_by_class_keep_their_official_parts(save_picture, tmp_path
     ]
 
 
-def test_pictures_without_any_class_are_refused(save_picture, tmp_path, rng):
+def test_pictures_without_any_class_serve_where_none_is_needed(save_picture, tmp_path, rng):
     for n in range(3):
         save_picture(f"scans/scan_{n}.png", rng.integers(0, 255, (4, 4), np.uint8))
+    data = read_data_list(tmp_path / "scans")
+    assert [item.name for item in fitting(data, "denoise")] == ["scan_0", "scan_1", "scan_2"]
     with pytest.raises(InputError, match="no classes"):
-        read_data_list(tmp_path / "scans")
+        fitting(data, "classify")
 
 
 @pytest.mark.parametrize("source", ["", "dataset.json"])
@@ -199,6 +201,19 @@ def test_visits_of_subjects_are_in_order_with_missing_numbers_as_none(tmp_path):
     assert [visit.values["delay"] for visit in visits] == [0, 500]
     assert np.isnan(visits[1].as_dict()["MMSE"])
     assert data.label_names == {0: "Demented", 1: "Nondemented"}
+
+
+@pytest.mark.parametrize(
+    ("column", "names", "labels"),
+    [("Group", {0: "Converted", 1: "Demented"}, [1, 0, None]), ("CDR", {0: "0", 1: "0.5", 2: "1"}, [1, 0, 2])],
+)
+def test_what_a_person_calls_the_label_of_visits_may_be_their_diagnosis(tmp_path, column, names, labels):
+    path = tmp_path / "visits.csv"
+    path.write_text("Subject ID,Visit,Image,Group,CDR\nA,1,a.png,Demented,0.5\nB,1,b.png,Converted,0\nC,1,c.png,,1\n")
+    data = read_data_list(path, label=column)
+    assert data.label_names == names
+    assert [item.label for item in data] == labels
+    assert all(set(item.files) == {"image"} for item in data)
 
 
 def test_a_visit_that_is_there_twice_is_refused(tmp_path):

@@ -119,6 +119,22 @@ def test_a_file_that_holds_no_parameters_is_refused(tmp_path, text):
         TrainingParameters.read(tmp_path / "bad.yaml")
 
 
+def test_a_number_needs_no_point_before_its_exponent(tmp_path):
+    (tmp_path / "few.yaml").write_text("learning_rate: 1e-3\n", encoding="utf-8")
+    assert TrainingParameters.read(tmp_path / "few.yaml").learning_rate == 0.001
+    with pytest.raises(InputError, match="'1e3' cannot be used for 'epochs'"):
+        TrainingParameters.of({"epochs": "1e3"})
+
+
+def test_a_list_that_repeats_itself_without_end_is_refused_at_once(tmp_path):
+    lines = ["epochs:", "  - &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"  - &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]" for n in range(12)]
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be used for 'epochs'") as refused:
+        TrainingParameters.read(tmp_path / "bomb.yaml")
+    assert len(refused.value.what) < 1000
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         TrainingParameters.read(tmp_path / "nowhere.yaml")

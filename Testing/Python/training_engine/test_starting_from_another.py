@@ -122,3 +122,15 @@ def test_a_folder_without_a_model_is_refused_before_anything_is_read(train, brig
     with pytest.raises(MedAIError, match="There is no model at"):
         train(bright_balls, "segment", parameters={"start_from": str(tmp_path / "no" / "model")})
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("itself", [True, False])
+def test_a_model_is_not_lost_to_one_that_cannot_begin(train, bright_balls, a_trained_ball_finder, tmp_path, itself):
+    shutil.copytree(a_trained_ball_finder[0], tmp_path / "model")
+    before = {path: path.read_bytes() for path in (tmp_path / "model").rglob("*") if path.is_file()}
+    chosen = {"epochs": 1, "network": "segresnet", "start_from": str(tmp_path / "model")}
+    if not itself:
+        chosen["start_from"] = str(a_trained_ball_finder[0])
+    with pytest.raises(InputError, match="is not overwritten" if itself else "cannot start from"):
+        train(bright_balls, "segment", parameters=chosen, overwrite=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "model").rglob("*") if path.is_file()} == before

@@ -18,7 +18,7 @@ from ignite.engine import Engine
 import medai
 from medai.api import prepare_training
 from medai.bundles.description import describe
-from medai.errors import InputError, JobError, ReadError
+from medai.errors import InputError, JobError, ReadError, WriteError
 from medai.training import folder
 from medai.training.class_order import in_order_of, names_in
 from medai.training.components.checkpoint import Checkpoint
@@ -200,11 +200,19 @@ def test_a_name_is_no_formula_in_a_table_of_cases(a_finder, a_table, tmp_path):
     assert not [cell for cell in cells if cell.startswith("=")]
 
 
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_judged(a_finder, a_table, tmp_path):
+    (tmp_path / "report").write_text("a file", encoding="utf-8")
+    heard = []
+    with pytest.raises(WriteError, match="cannot be made or written to"):
+        medai.evaluate(a_finder, a_table, tmp_path / "report", in_process=True, device="cpu", on_progress=heard.append)
+    assert not [each for each in heard if each.stage == "Evaluating"]
+
+
 def test_a_folder_that_is_no_model_is_not_overwritten(tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "thesis.txt").write_text("ten years", encoding="utf-8")
     with pytest.raises(InputError, match="is not overwritten"):
-        folder.prepare(tmp_path, {"train.json": {}}, DataList(()), overwrite=True)
+        prepare(tmp_path, overwrite=True)
     assert (tmp_path / "docs" / "thesis.txt").read_text(encoding="utf-8") == "ten years"
 
 
@@ -212,8 +220,40 @@ def test_a_folder_with_damaged_configurations_is_not_this_training(tmp_path):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "train.json").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="is not this training"):
-        folder.prepare(tmp_path, {"train.json": {}}, DataList(()))
-    assert not folder.prepare(tmp_path, {"train.json": {}}, DataList(()), overwrite=True)
+        prepare(tmp_path)
+    assert not prepare(tmp_path, overwrite=True)
+
+
+def prepare(root, error: Exception | None = None, **choices) -> bool:
+    """As a training does that needs nothing, or fails to get it."""
+    with folder.prepared(root, {"train.json": {}}, DataList(()), **choices) as goes_on:
+        if error is not None:
+            assert not (root / "models" / "model.pt").exists()
+            raise error
+        return goes_on
+
+
+def contents(root) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("killed_before", [False, True])
+def test_what_was_to_be_overwritten_is_there_again_when_nothing_came_of_it(tmp_path, killed_before):
+    prepare(tmp_path)
+    (tmp_path / "models" / "model.pt").write_bytes(b"trained for weeks")
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    before = contents(tmp_path)
+    if killed_before:
+        (tmp_path / ".replaced").mkdir()
+        for name in ("configs", "models", "docs", "runs"):
+            (tmp_path / name).rename(tmp_path / ".replaced" / name)
+        (tmp_path / "configs").mkdir()
+    with pytest.raises(InputError, match="no such weights"):
+        prepare(tmp_path, InputError("no such weights", "", ""), overwrite=True)
+    assert contents(tmp_path) == before
+    prepare(tmp_path, overwrite=True)
+    assert not [name for name in contents(tmp_path) if "model.pt" in name or ".replaced" in name]
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_checkpoint_of_a_few_bytes_is_told(tmp_path):

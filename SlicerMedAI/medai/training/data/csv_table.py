@@ -77,7 +77,7 @@ def read_csv(
     )
     _check_titles(path, titles, [title for title in (image, *labels, patient, split, *kept) if title])
     columns = {title: column_values([row[title] for row in rows]) for title in kept}
-    is_map = len(labels) == 1 and _are_files([row[labels[0]] for row in rows])
+    is_map = len(labels) == 1 and are_files([row[labels[0]] for row in rows])
     found, names = ([None] * len(rows), {}) if is_map or not labels else label_values(rows, labels, separator)
     items = []
     for number, row in enumerate(rows):
@@ -115,11 +115,12 @@ def column_values(cells: Sequence[str]) -> list[object]:
 
 
 def label_values(
-    rows: Sequence[Mapping[str, str]], titles: Sequence[str], separator: str = ""
+    rows: Sequence[Mapping[str, str]], titles: Sequence[str], separator: str = "", *, classes: bool = False
 ) -> tuple[list[object], dict[int, str]]:
     """Label of every row, and the meaning of its values.
 
-    Names are numbered in alphabetical order; with `separator` or several `titles`, labels are tuples of findings.
+    Names are numbered in alphabetical order; with `separator` or several `titles`, labels are tuples of findings. With
+    `classes`, numbers with decimals (stages such as 0, 0.5 and 1) are names too, in the order of their size.
     """
     if len(titles) > 1:
         columns = [column_values([row[title] for row in rows]) for title in titles]
@@ -129,10 +130,12 @@ def label_values(
         return findings_of(cells, separator)
     values = column_values(cells)
     distinct = {value for value in values if value is not None}
-    if any(isinstance(value, str) for value in distinct):
-        names = sorted(str(value) for value in distinct)
-        number = {name: n for n, name in enumerate(names)}
-        return [None if value is None else number[str(value)] for value in values], dict(enumerate(names))
+    parts = any(isinstance(value, float) and not value.is_integer() for value in distinct)
+    if any(isinstance(value, str) for value in distinct) or (classes and parts):
+        ordered = sorted(distinct)  # type: ignore[type-var]  # all of them texts, or all numbers
+        number = {value: n for n, value in enumerate(ordered)}
+        names = {n: str(value) for n, value in enumerate(ordered)}
+        return [None if value is None else number[value] for value in values], names
     if all(isinstance(value, int) for value in distinct) and len(distinct) <= 20:
         return values, {int(str(value)): str(value) for value in sorted(distinct, key=lambda v: int(str(v)))}
     return values, {}
@@ -170,7 +173,8 @@ def _number(cell: str) -> int | float:
     return int(cell) if cell.lstrip("+-").isdecimal() else float(cell)
 
 
-def _are_files(cells: Sequence[str]) -> bool:
+def are_files(cells: Sequence[str]) -> bool:
+    """Whether what is in a column names images."""
     known = [cell for cell in cells if cell]
     return bool(known) and all(formats.suffix(Path(cell)) in formats.READABLE for cell in known)
 

@@ -164,11 +164,16 @@ def classes_in_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def classified(data: DataList) -> DataList:
-    """The list itself, unless it is of label maps whose images' names tell a class: then that is the label.
+    """The list itself, unless it is of images whose names tell a class: then that is the label.
 
     Label maps stay under the key ``"mask"``.
+
+    Raises
+    ------
+    InputError
+        When nothing tells any.
     """
-    if data.task != "segment" or all(item.values.get("class") is None for item in data):
+    if data.task != "segment" or any(item.values.get("label") is not None for item in data):
         return data
     items = [
         replace(item, files={"mask" if key == "label" else key: sources for key, sources in item.files.items()})

@@ -9,7 +9,7 @@ from typing import Any
 
 from medai.dates import NUMBER, YEAR_FIRST, dates_of
 from medai.errors import InputError
-from medai.training.data.csv_table import MISSING, PATIENT_TITLES, column_values, label_values
+from medai.training.data.csv_table import MISSING, PATIENT_TITLES, are_files, column_values, label_values
 from medai.training.data.datalist import DataList
 from medai.training.data.documents import column_titles, read_rows
 from medai.training.data.item import DataItem
@@ -71,8 +71,9 @@ def visits_of_rows(
     subject, visit, delay, group, name, date, image, label, split : str
         Titles of columns, however they are capitalised: who (also called patient or subject), which visit, days since
         the first, diagnosis, name of the visit, its date (see `medai.dates`), the files of its image and label map,
-        relative to the table, and the part that the subject belongs to (``"training"``, ``"validation"``, ``"test"``).
-        All may be absent from the table; without `subject`, all visits are of one.
+        relative to the table (a label that is no file is the diagnosis), and the part that the subject belongs to
+        (``"training"``, ``"validation"``, ``"test"``). All may be absent from the table; without `subject`, all visits
+        are of one.
     values : sequence of str
         Columns to keep; all others unless given. Numbers where every known cell is one; missing cells become None.
 
@@ -109,6 +110,9 @@ def visits_of_rows(
             f"Call the column of subjects '{SUBJECT}', and that of dates '{DATE}' (or of days since the first visit, "
             f"'{DELAY}'); in Python, their own titles can be told (subject=..., date=...).",
         )
+    cells = [row[label] for row in rows if row.get(label)]
+    if cells and not are_files(cells):
+        group = label  # a diagnosis, as tables of cases call it
     special = (subject, visit, delay, group, name, date, image, label, split)
     kept = list(values) or [title for title in titles if title and title not in special]
     columns = {title: column_values([row[title] for row in rows]) for title in kept}
@@ -118,11 +122,11 @@ def visits_of_rows(
     notes: tuple[str, ...] = ()
     if date in titles:
         columns["date"], notes = _days([row[date] for row in rows])
-    labels, names = label_values(rows, [group]) if group in titles else ([None] * len(rows), {})
+    labels, names = label_values(rows, [group], classes=True) if group in titles else ([None] * len(rows), {})
     items = [
         DataItem(
             row.get(name) or f"{row[subject]} {row.get(visit) or row.get(date) or number + 1}",
-            {key: (root / row[t],) for key, t in (("image", image), ("label", label)) if row.get(t)},
+            {key: (root / row[t],) for key, t in (("image", image), ("label", label)) if t != group and row.get(t)},
             values={**{title: column[number] for title, column in columns.items()}, "label": labels[number]},
             patient=row[subject],
             split=row.get(split, "").lower(),

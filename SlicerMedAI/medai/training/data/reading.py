@@ -41,7 +41,7 @@ def _read_lesions(
 
 
 KINDS: dict[str, tuple[str, Callable[..., DataList]]] = {
-    "pairs": ("a folder of images with label maps", read_pairs),
+    "pairs": ("a folder of images with label maps, or of images alone", read_pairs),
     "classes": ("images whose folder or name tells their class", read_classes),
     "boxes": ("a folder of images with masks, turned into boxes", _read_lesions),
     "msd": ("the dataset.json of a Medical Segmentation Decathlon task", _read_decathlon),
@@ -153,8 +153,8 @@ def _kind_of_folder(folder: Path) -> str:
         return "chestxray14"
     if label_folder(folder) is not None and image_folder(folder) is not None:
         return "pairs"
-    files = image_files(folder)
-    if files:
-        data = read_pairs(folder)
-        return "pairs" if any("label" in item.files for item in data) else "classes"
-    return "classes"
+    if not image_files(image_folder(folder) or folder):
+        return "classes"
+    data = read_pairs(folder)
+    named = any(item.values.get("class") is not None for item in data)
+    return "classes" if named and not any("label" in item.files for item in data) else "pairs"
