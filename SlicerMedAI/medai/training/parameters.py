@@ -191,7 +191,7 @@ class TrainingParameters:
         Name or folder of a model whose weights are begun with, where shapes agree or its DynUNet is narrower; or empty.
     optimizer : str
         One of `OPTIMIZERS`; ``"muon"`` turns the step of every matrix of weights into one that is as long in every
-        direction (Jordan et al., Muon, 2024), with which networks without norms learn in fewer steps.
+        direction (Jordan et al., Muon, 2024), with which convolutional networks learn in fewer steps.
     learning_rate : float, or None
         Highest of the schedule; None takes 0.001, for a generator and its discriminator 0.0004.
     momentum : float
