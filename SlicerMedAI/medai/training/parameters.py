@@ -61,6 +61,7 @@ AUGMENTATIONS = (
     "low_resolution",
     "zero_filling",
     "coarser",
+    "cutout",
 )
 
 
@@ -150,6 +151,8 @@ class TrainingParameters:
         were mirrored (``"flip"``), takes the mean over such positions of an image. ``"zero_filling"`` leaves out the
         outer part of a magnetic resonance image's k-space, as scanners do that interpolate. ``"coarser"`` makes voxels
         of a denoiser's image twice as long along every axis, with a mean of eight each: less of the image's own noise.
+        ``"cutout"`` fills boxes of the image, few large and many small ones, with one value: what lies there cannot be
+        seen, and edges are as hard as those of a field of view or of metal.
     rotation : float
         Degrees, of ``"affine"``: largest turn about each axis; 180 where images have no upright.
     scaling : float

@@ -134,6 +134,20 @@ def test_coarser_voxels_are_the_means_of_eight(plan_for):
         assert torch.allclose(torch.as_tensor(done["spread"]), expected, atol=1e-5)
 
 
+def test_dark_boxes_have_no_noise_and_bright_ones_do(plan_for):
+    made = plan_for("denoise", noise_model="low_dose_ct", augmentation=["cutout"], patch_size=[16, 16, 16])
+    _, dark, bright = augmentation(made)
+    volume = 0.2 + 0.5 * torch.rand(1, 16, 16, 16)
+    for step, value in ((dark, 0.0), (bright, 1.0)):
+        found = ConfigParser({"it": {**step, "prob": 1.0}}).get_parsed_content("it")
+        done = found.set_random_state(0)({"image": volume.clone(), "spread": volume})
+        changed = torch.as_tensor(done["image"]) != volume
+        assert 0 < int(changed.sum()) < volume.numel()
+        assert torch.all(torch.as_tensor(done["image"])[changed] == value)
+        noisy = torch.as_tensor(done["spread"]) == volume
+        assert torch.equal(~noisy, changed) if step is dark else bool(noisy.all())
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("network", "$print('here')"), ("channels", "@x"), ("spatial_dims", 4), ("device", "cpu")]
 )

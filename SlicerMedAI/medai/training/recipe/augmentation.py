@@ -38,7 +38,20 @@ def intensities(plan: Plan) -> list[Config]:
     """What was chosen of the changes that leave everything where it is."""
     chosen = plan.parameters.augmentation or ()
     order = ("low_resolution", "zero_filling", "blur", "bias_field", "intensity", "noise")
-    return [{**_INTENSITY[name], **_chosen(name, plan)} for name in order if name in chosen]
+    found = [{**_INTENSITY[name], **_chosen(name, plan)} for name in order if name in chosen]
+    return [*found, *(_cutout(plan) if "cutout" in chosen else ())]
+
+
+def _cutout(plan: Plan) -> list[Config]:
+    """Boxes of one value (DeVries and Taylor, arXiv 1708.04552), which a denoiser is to leave as they are."""
+    common = {"_target_": "RandCoarseDropoutd", "prob": _SELDOM, "holes": 1}
+    # As around a field of view, there is no noise in them where it is told how much there is.
+    dark = {**common, "keys": ["image", *maps_of(plan)], "fill_value": 0.0}
+    bright = {**common, "keys": "image", "fill_value": 1.0}
+    return [
+        {**dark, "max_holes": 3, "spatial_size": 8, "max_spatial_size": max(min(plan.patch), 9)},
+        {**bright, "max_holes": 40, "spatial_size": 1, "max_spatial_size": 6},
+    ]
 
 
 def _patches(plan: Plan, *, roomy: bool) -> list[Config]:
