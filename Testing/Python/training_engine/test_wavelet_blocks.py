@@ -140,7 +140,7 @@ def test_dark_boxes_have_no_noise_and_bright_ones_do(plan_for):
     volume = 0.2 + 0.5 * torch.rand(1, 16, 16, 16)
     for step, value in ((dark, 0.0), (bright, 1.0)):
         found = ConfigParser({"it": {**step, "prob": 1.0}}).get_parsed_content("it")
-        done = found.set_random_state(0)({"image": volume.clone(), "spread": volume})
+        done = found.set_random_state(0)({"image": volume.clone(), "spread": volume.clone()})
         changed = torch.as_tensor(done["image"]) != volume
         assert 0 < int(changed.sum()) < volume.numel()
         assert torch.all(torch.as_tensor(done["image"])[changed] == value)
