@@ -15,6 +15,7 @@ from medai.engine.ladder import Ladder
 from medai.engine.like import exact, like
 from medai.engine.regions import inside
 from medai.errors import InputError
+from medai.tasks.denoise.bounds import within_neighbours
 from medai.tasks.denoise.noise import noise_in
 from medai.tasks.denoise.parameters import DenoiseParameters
 from medai.tasks.life import Life, Part
@@ -82,6 +83,7 @@ class OneImage:
             found = self._noise(plain, part.of(number, len(groups)))
             noise[components] = found if plain is seen else np.where(plain.array == seen.array, found, 0)
         before = exact(image.array)
+        noise = within_neighbours(before, noise)
         result = like(before - self.parameters.strength * noise, image, f"{image.name} denoised")
         removed = (before - exact(result.array)).astype(np.float32)
         return result, Volume(removed, image.affine, f"{image.name} noise", image.modality)
