@@ -84,7 +84,8 @@ def denoise(
     -------
     Result or vtkMRMLVolumeNode
         Given a node, everything is added to its scene and the denoised volume's node comes back; else a Result. The
-        denoised volume has exactly the grid, the type and the intensity scale of the image.
+        denoised volume has exactly the grid, the type and the intensity scale of the image, and no voxel is brighter
+        or darker than all of the 5 x 5 x 5 voxels around it were.
 
     Raises
     ------
