@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from medai.errors import WriteError
 
 
 def make_folder(folder: Path) -> None:
-    """A folder with those that it lies in, unless it is there, into which files can be written.
+    """A folder with those that it lies in, unless it is there.
 
     Raises
     ------
     WriteError
-        When it cannot be made, or no file in it.
+        When it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise WriteError(
-            f"The folder '{folder}' cannot be made or written to.",
+            f"The folder '{folder}' cannot be made.",
             f"The computer reports: {error.strerror or error}.",
             "Choose another output folder.",
             details=repr(error),

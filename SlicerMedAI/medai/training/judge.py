@@ -15,6 +15,7 @@ from medai.bundles.description import Description, describe
 from medai.bundles.labels import spoken
 from medai.engine.devices import choose_device
 from medai.errors import InputError
+from medai.files import check_target
 from medai.files.folders import make_folder
 from medai.jobs.job import Job
 from medai.progress import Progress, Report
@@ -34,7 +35,7 @@ from medai.training.evaluation import (
     SegmentationCase,
     evaluate,
 )
-from medai.training.evaluation.run import Kind
+from medai.training.evaluation.run import CASES_FILE, Kind
 from medai.training.judge_boxes import detected
 from medai.training.judge_codes import encoded
 from medai.training.judge_courses import forecasted
@@ -83,7 +84,8 @@ def evaluate_job(job: Job, report: Report, loaded: LoadedModels) -> Result:
         A table of the scores and one of the cases.
     """
     request = EvaluationRequest.of(job.parameters)
-    make_folder(request.folder)  # now, and not after hours
+    make_folder(request.folder)
+    check_target(request.folder / CASES_FILE)  # now, and not after hours
     life = Life(job, report, STAGE)
     device = choose_device(request.device)
     life.mention(device.reason)

@@ -203,8 +203,11 @@ def test_a_name_is_no_formula_in_a_table_of_cases(a_finder, a_table, tmp_path):
 def test_a_report_that_cannot_be_written_is_told_before_anything_is_judged(a_finder, a_table, tmp_path):
     (tmp_path / "report").write_text("a file", encoding="utf-8")
     heard = []
-    with pytest.raises(WriteError, match="cannot be made or written to"):
+    with pytest.raises(WriteError, match="cannot be made"):
         medai.evaluate(a_finder, a_table, tmp_path / "report", in_process=True, device="cpu", on_progress=heard.append)
+    if Path("/sys/kernel").is_dir():
+        with pytest.raises(WriteError, match="read-only"):
+            medai.evaluate(a_finder, a_table, "/sys/kernel", in_process=True, device="cpu", on_progress=heard.append)
     assert not [each for each in heard if each.stage == "Evaluating"]
 
 
