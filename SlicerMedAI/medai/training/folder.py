@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,38 +104,40 @@ def prepared(
     WriteError
         When it cannot be written to.
     """
-    anew = False
+    with ExitStack() as undone:
+        with _explained(root):
+            anew = overwrite or not root.exists() or not any(root.iterdir())
+            if anew:
+                undone.enter_context(_set_aside(root))
+            _fill(root, {name: _as_text(content) for name, content in configs.items()}, data, anew=anew, finish=finish)
+        yield not anew and (root / CHECKPOINT).is_file()
+    shutil.rmtree(root / _REPLACED, ignore_errors=True)
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
     try:
-        anew = overwrite or not root.exists() or not any(root.iterdir())
-        if anew:
-            _make_room(root)
-        _fill(root, {name: _as_text(content) for name, content in configs.items()}, data, anew=anew, finish=finish)
-    except BaseException as error:
-        if anew:
-            _put_back(root)
-        if not isinstance(error, OSError):
-            raise
+        yield
+    except OSError as error:
         raise WriteError(
             f"The model's folder '{root}' cannot be prepared.",
             f"The computer reports: {error.strerror or error}.",
             "Choose another folder.",
             details=repr(error),
         ) from error
-    try:
-        yield not anew and (root / CHECKPOINT).is_file()
-    except BaseException:
-        if anew:
-            _put_back(root)
-        raise
-    shutil.rmtree(root / _REPLACED, ignore_errors=True)
 
 
-def _make_room(root: Path) -> None:
+@contextmanager
+def _set_aside(root: Path) -> Iterator[None]:
+    """Without what another training left there, until an error ends the block."""
     _check_replaceable(root)
     _put_back(root)  # of another time, that had no time to do so
-    _move(root, root / _REPLACED)
-    for name in ("configs", "models", "docs", RUNS):
-        (root / name).mkdir(parents=True, exist_ok=True)
+    try:
+        _move(root, root / _REPLACED)
+        yield
+    except BaseException:
+        _put_back(root)
+        raise
 
 
 def _fill(root: Path, texts: Mapping[str, str], data: DataList, *, anew: bool, finish: bool) -> None:
@@ -143,9 +145,12 @@ def _fill(root: Path, texts: Mapping[str, str], data: DataList, *, anew: bool, f
         _check_same(root, texts, data, finish=finish)
         # What judges and describes the model is written again; a completed model's pins would be wrong from here.
         (root / integrity.PINS).unlink(missing_ok=True)
+        _write(root, texts)
+        return
+    for name in ("configs", "models", "docs", RUNS):
+        (root / name).mkdir(parents=True, exist_ok=True)
     _write(root, texts)
-    if anew:
-        write_monai_list(data, root / DATALIST)
+    write_monai_list(data, root / DATALIST)
 
 
 def _write(root: Path, texts: Mapping[str, str]) -> None:
