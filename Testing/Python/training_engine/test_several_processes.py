@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import torch
 import medai
 from medai.errors import InputError
 from medai.training import folder
+from medai.training.components.sampling import EpochBatches
 from monai_process import BundleRun
 
 STEADY = {"epochs": 2, "optimizer": "sgd", "learning_rate": 0.05, "validate_every": 2}
@@ -40,10 +42,20 @@ def in_two_processes(tmp_path) -> Callable[[Path], Path]:
     return run
 
 
+@pytest.fixture
+def two_contrasts(bright_balls) -> Path:
+    """A list of noisy volumes, each with what is to be made of it: its ball alone."""
+    cases = [{"image": f"images/case_{n}.nii.gz", "target": f"labels/case_{n}.nii.gz"} for n in range(6)]
+    path = bright_balls / "contrasts.json"
+    path.write_text(json.dumps({"training": cases[:4], "validation": cases[4:]}), encoding="utf-8")
+    return path
+
+
 def check_same(one: Path, two: Path) -> None:
     """Losses of every epoch, weights, and what norms have seen."""
-    losses = [[row["loss"] for row in folder.history(root)] for root in (one, two)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    losses = [[{k: row[k] for k in row if k.endswith("loss")} for row in folder.history(root)] for root in (one, two)]
+    for first, second in zip(*losses, strict=True):
+        assert first == pytest.approx(second, rel=1e-4)
     first, second = (torch.load(root / "models" / "model.pt", weights_only=True) for root in (one, two))
     assert first.keys() == second.keys()
     for name, value in first.items():
@@ -66,6 +78,29 @@ def test_two_processes_learn_to_classify_what_one_learns(train, pictures_with_fi
     names = torch.load(tmp_path / "one" / "models" / "model.pt", weights_only=True)
     assert any("running_mean" in name for name in names), "there is no batch norm in it"
     check_same(tmp_path / "one", in_two_processes(tmp_path / "one"))
+
+
+@pytest.mark.timeout(280)
+def test_two_processes_learn_to_make_images_as_one_does(train, bright_balls, tmp_path, in_two_processes):
+    # The discriminator sees two cases at once, each changed at random.
+    chosen = {**STEADY, "batch_size": 4, "width": 4, "patch_size": [16, 16, 16]}
+    train(bright_balls, "synthesize", "one", parameters=chosen)
+    check_same(tmp_path / "one", in_two_processes(tmp_path / "one"))
+
+
+@pytest.mark.timeout(280)
+def test_two_processes_learn_to_translate_what_one_learns(train, two_contrasts, tmp_path, in_two_processes):
+    train(two_contrasts, "translate", "one", parameters={**STEADY, "patches": 2, "augmentation": ["flip"]})
+    check_same(tmp_path / "one", in_two_processes(tmp_path / "one"))
+
+
+def test_two_processes_share_no_cases_that_are_seen_together():
+    with pytest.raises(InputError, match="multiple of 4"):
+        EpochBatches(12, 6, world=2, together=2)
+    assert len(list(EpochBatches(12, 6, together=2))) == 2  # one process shares with nobody
+    shares = [list(EpochBatches(16, 8, rank=rank, world=2, together=2)) for rank in (0, 1)]
+    whole = list(EpochBatches(16, 8, together=2))
+    assert [first + second for first, second in zip(*shares, strict=True)] == whole
 
 
 def test_several_processes_are_told_what_they_can_start(bright_balls, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from monai.inferers import SimpleInferer
 from torch import Tensor
 from torch.nn.functional import relu
 
+from medai.training.components.distributed import of_all, own
 from medai.training.components.gan_augmentation import DifferentiableAugmentation
 from medai.training.components.precision import Bfloat16Inferer
 
@@ -66,8 +67,12 @@ class Opinion:
         return -said.mean() if self.hinge else ((said - 1) ** 2).mean()
 
     def _says(self, cases: Tensor) -> Tensor:
-        # What does not fill a pack is seen twice.
-        places = torch.arange(-(-len(cases) // self.packed) * self.packed, device=cases.device) % len(cases)
-        packs = self.augmentation(cases)[places].unflatten(0, (-1, self.packed)).flatten(1, 2)
+        # Each process draws the random numbers of the whole batch, so that none changes its cases as another does.
+        packs = own(self._packs(self.augmentation(of_all(cases))))
         found: Tensor = self.inferer(packs, self.network)
         return found.float().flatten()
+
+    def _packs(self, cases: Tensor) -> Tensor:
+        # What does not fill a pack is seen twice.
+        places = torch.arange(-(-len(cases) // self.packed) * self.packed, device=cases.device) % len(cases)
+        return cases[places].unflatten(0, (-1, self.packed)).flatten(1, 2)

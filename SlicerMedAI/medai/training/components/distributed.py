@@ -68,7 +68,7 @@ def shared(network: torch.nn.Module) -> torch.nn.Module:
     """The network, where there are several processes with gradients averaged, and batches normalised, over all."""
     if world() == 1:
         return network
-    return torch.nn.parallel.DistributedDataParallel(norms_of_whole_batches(network))
+    return torch.nn.parallel.DistributedDataParallel(normed(network))
 
 
 def of_whole_batch(loss: Callable[..., Tensor], *parts: Tensor) -> Tensor:
@@ -85,18 +85,60 @@ def of_whole_batch(loss: Callable[..., Tensor], *parts: Tensor) -> Tensor:
     """
     if not distributed.is_initialized():
         return loss(*parts)
-    total = loss(*map(_of_all, parts))
+    total = loss(*map(of_all, parts))
     # Every process knows the gradient of its own part only, and a mean is taken of them.
     return total.detach() + world() * (total - total.detach())
 
 
-def _of_all(part: Tensor) -> Tensor:
+def of_all(part: Tensor) -> Tensor:
+    """What all processes have, in the order of the whole batch; the gradient is that of this process's part.
+
+    Parameters
+    ----------
+    part : Tensor, shape (B, ...)
+        This process's, of the same shape in all of them.
+    """
+    if not distributed.is_initialized():
+        return part
     # Labels are whole numbers in one process and not in another, where one is missing.
     part = part.as_subclass(Tensor).float().contiguous()
     found = [torch.empty_like(part) for _ in range(world())]
     distributed.all_gather(found, part.detach())
     found[rank()] = part
     return torch.cat(found)
+
+
+def own(whole: Tensor) -> Tensor:
+    """This process's part of what belongs to the whole batch, of shape (B, ...)."""
+    return whole.chunk(world())[rank()]
+
+
+def own_of(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Make the same whole batch, and give this process's part of it."""
+    return lambda *args, **kwargs: own(make(*args, **kwargs))
+
+
+def normed(network: torch.nn.Module) -> torch.nn.Module:
+    """The network, with batches normalised over all processes."""
+    return network if world() == 1 else norms_of_whole_batches(network)
+
+
+def stepping(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The optimizer, whose steps go along the mean of the gradients of all processes.
+
+    What `shared` does while gradients arise: it cannot where two networks go through each other.
+    """
+    if world() > 1:
+        optimizer.register_step_pre_hook(_meet)
+    return optimizer
+
+
+def _meet(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                distributed.all_reduce(parameter.grad)
+                parameter.grad /= world()
 
 
 class WholeBatch(torch.nn.Module):  # type: ignore[misc]

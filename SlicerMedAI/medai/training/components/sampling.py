@@ -71,6 +71,8 @@ class EpochBatches(Sampler[list[int]]):  # type: ignore[misc]
     members : int
         Networks that learn side by side: a batch is one batch for each of them, one after the other, of its own order
         and with random numbers of its own.
+    together : int
+        Cases, one after the other, that no two processes share.
 
     Raises
     ------
@@ -88,17 +90,18 @@ class EpochBatches(Sampler[list[int]]):  # type: ignore[misc]
         rank: int = 0,
         world: int = 1,
         members: int = 1,
+        together: int = 1,
     ) -> None:
         if count < 1:
             raise InputError(
                 "There is nothing to train on.", "No case of the data is for training.", "Choose other data."
             )
         self.count, self.batch_size, self.seed = count, min(batch_size, count), seed
-        if self.batch_size % world:
+        if world > 1 and self.batch_size % (world * together):
             raise InputError(
                 f"{world} processes cannot share a batch of {self.batch_size} cases.",
                 "Each takes an equal part, or the result would depend on their number.",
-                f"Choose a batch size that is a multiple of {world}.",
+                f"Choose a batch size that is a multiple of {world * together}.",
             )
         self.weights = None if weights is None else np.asarray(weights, dtype=np.float64) / np.sum(weights)
         self.rank, self.world, self.members = rank, world, members
@@ -110,8 +113,9 @@ class EpochBatches(Sampler[list[int]]):  # type: ignore[misc]
     def __iter__(self) -> Iterator[list[int]]:
         # To the data each member's turn is an epoch of its own.
         orders = [self._order(self.epoch * self.members + member) for member in range(self.members)]
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            batches = [keys[start : start + self.batch_size][self.rank :: self.world] for keys in orders]
+        share = self.batch_size // self.world
+        for start in range(self.rank * share, len(self) * self.batch_size, self.batch_size):
+            batches = [keys[start : start + share] for keys in orders]
             yield [key for batch in batches for key in batch]
 
     def _order(self, turn: int) -> list[int]:

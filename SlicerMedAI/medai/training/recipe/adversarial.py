@@ -97,9 +97,11 @@ def _training(plan: Plan) -> Config:
         ),
         "initialize": [
             "$monai.utils.set_determinism(seed=@seed)",
+            "$distributed.begin()",
             "$os.makedirs(@output_dir, exist_ok=True)",
         ],
         "run": ["$@train#trainer.run() if @checkpoint.resume(@train#trainer) else None"],
+        "finalize": ["$distributed.end()"],
     }
 
 
@@ -126,6 +128,9 @@ def _train(plan: Plan) -> Config:
             "batch_size": "@batch_size",
             "seed": "@seed",
             "weights": case_weights(plan),
+            "rank": "$distributed.rank()",
+            "world": "$distributed.world()",
+            "together": PACKED,
         },
         "dataloader": loader("@train#dataset", batch_sampler="@train#batches"),
         # In this order: what is kept of an epoch is saved in its checkpoint.
@@ -145,12 +150,12 @@ def _train(plan: Plan) -> Config:
             "device": "@device",
             "train_data_loader": "@train#dataloader",
             "g_network": "@network",
-            "g_optimizer": "@generator_optimizer",
+            "g_optimizer": "$distributed.stepping(@generator_optimizer)",
             "g_loss_function": "$@opinion.of_made",
             "g_inferer": "@imagination",
-            "g_prepare_batch": "@codes",
+            "g_prepare_batch": "$distributed.own_of(@codes)",
             "d_network": "@discriminator",
-            "d_optimizer": "@discriminator_optimizer",
+            "d_optimizer": "$distributed.stepping(@discriminator_optimizer)",
             "d_loss_function": "$@opinion.of_both",
             "d_prepare_batch": "@reals",
             "decollate": False,
