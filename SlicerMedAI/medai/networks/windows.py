@@ -51,14 +51,15 @@ class MirroredWindowInferer(SlidingWindowInferer):  # type: ignore[misc]  # MONA
 def _filled(image: Tensor, size: Sequence[int]) -> tuple[Tensor, tuple[Any, ...]]:
     """The image reflected at its ends until it is as large as a window, and where in it the image itself is.
 
-    PyTorch reflects an image once, which does for no image of less than half a window.
+    As a training fills up. PyTorch reflects an image once, which does for no image of less than half a window, and
+    leaves out its last slice: of two, that would make a pattern of every second slice, which looks like no noise.
     """
     own: tuple[Any, ...] = (slice(None), slice(None))
     for axis, wanted in enumerate(size, start=2):
         have = image.shape[axis]
         missing = max(wanted - have, 0)
-        before = missing // 2
-        places = np.pad(np.arange(have), (before, missing - before), mode="reflect")
+        before = missing // 4 * 2  # even, so that slices which a network takes in pairs stay together
+        places = np.pad(np.arange(have), (before, missing - before), mode="symmetric")
         image = image.index_select(axis, torch.from_numpy(places).to(image.device)) if missing else image
         own += (slice(before, before + have),)
     return image, own

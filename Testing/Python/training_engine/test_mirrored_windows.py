@@ -93,8 +93,9 @@ def test_an_image_of_any_size_is_reflected_until_a_window_is_full(size):
     inferer = MirroredWindowInferer(views=[[]], **{**WINDOWS, "padding_mode": "reflect"})
     assert torch.allclose(inferer(image, keeping), image)
     expected = image[0, 0].numpy()
-    missing = [(max(8 - have, 0) // 2, max(8 - have, 0) - max(8 - have, 0) // 2) for have in size]
-    filled = np.pad(expected, missing, mode="reflect")
+    before = [max(8 - have, 0) // 4 * 2 for have in size]
+    missing = [(first, max(8 - have, 0) - first) for first, have in zip(before, size, strict=True)]
+    filled = np.pad(expected, missing, mode="symmetric")
     assert np.allclose(seen[0][0, 0].numpy(), filled[:8, :8, :8])
 
 
