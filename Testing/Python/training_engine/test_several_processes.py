@@ -43,10 +43,10 @@ def in_two_processes(tmp_path) -> Callable[[Path], Path]:
 
 
 @pytest.fixture
-def two_contrasts(bright_balls) -> Path:
+def two_contrasts(bright_balls, tmp_path) -> Path:
     """A list of noisy volumes, each with what is to be made of it: its ball alone."""
+    path = shutil.copytree(bright_balls, tmp_path / "balls") / "contrasts.json"
     cases = [{"image": f"images/case_{n}.nii.gz", "target": f"labels/case_{n}.nii.gz"} for n in range(6)]
-    path = bright_balls / "contrasts.json"
     path.write_text(json.dumps({"training": cases[:4], "validation": cases[4:]}), encoding="utf-8")
     return path
 
