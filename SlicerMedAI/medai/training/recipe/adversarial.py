@@ -7,7 +7,7 @@ from typing import Any
 from medai.training.recipe.adversaries import PACKED, discriminator_def, generator_def
 from medai.training.recipe.augmentation import augmentation
 from medai.training.recipe.chosen_steps import cleaning
-from medai.training.recipe.frame import keeping, numbers_and_places
+from medai.training.recipe.frame import batches, dataset, keeping, numbers_and_places, running
 from medai.training.recipe.inference import evaluator, load_weights
 from medai.training.recipe.plan import Plan
 from medai.training.recipe.preprocessing import geometry, keys_of, label_values, loading, scaling
@@ -95,13 +95,7 @@ def _training(plan: Plan) -> Config:
                 "ema": "@kept_network",
             }
         ),
-        "initialize": [
-            "$monai.utils.set_determinism(seed=@seed)",
-            "$distributed.begin()",
-            "$os.makedirs(@output_dir, exist_ok=True)",
-        ],
-        "run": ["$@train#trainer.run() if @checkpoint.resume(@train#trainer) else None"],
-        "finalize": ["$distributed.end()"],
+        **running(),
     }
 
 
@@ -121,17 +115,8 @@ def _train(plan: Plan) -> Config:
         for name in ("generator", "discriminator")
     ]
     return {
-        "dataset": _dataset("$@preprocessing + @augmentation + @finishing"),
-        "batches": {
-            "_target_": f"{_OWN}.sampling.EpochBatches",
-            "count": "$len(@train_cases)",
-            "batch_size": "@batch_size",
-            "seed": "@seed",
-            "weights": case_weights(plan),
-            "rank": "$distributed.rank()",
-            "world": "$distributed.world()",
-            "together": PACKED,
-        },
+        "dataset": dataset("@train_cases", "$@preprocessing + @augmentation + @finishing"),
+        "batches": batches(case_weights(plan), together=PACKED),
         "dataloader": loader("@train#dataset", batch_sampler="@train#batches"),
         # In this order: what is kept of an epoch is saved in its checkpoint.
         "handlers": [
@@ -167,7 +152,7 @@ def _train(plan: Plan) -> Config:
 def _validate() -> Config:
     """Made-up cases against those of the training itself: what was held back stays unseen, and judges in the end."""
     return {
-        "dataset": _dataset("$@preprocessing + @finishing"),
+        "dataset": dataset("@train_cases", "$@preprocessing + @finishing"),
         "dataloader": loader("@validate#dataset", batch_size="$@train#batches.batch_size"),
         "evaluator": {
             "_target_": "SupervisedEvaluator",
@@ -180,16 +165,6 @@ def _validate() -> Config:
             "decollate": False,
             "key_val_metric": {"likeness": {"_target_": f"{_OWN}.likeness.Likeness", "form": "@form"}},
         },
-    }
-
-
-def _dataset(steps: str) -> Config:
-    return {
-        "_target_": f"{_OWN}.sampling.EpochDataset",
-        "data": "@train_cases",
-        "transform": steps,
-        "seed": "@seed",
-        "cache_rate": "@cache_rate",
     }
 
 

@@ -1,4 +1,4 @@
-"""What every training's configuration has alike: its numbers and places, and what is kept of each epoch."""
+"""What every training's configuration has alike: numbers and places, beginning and end, cases, what is kept."""
 
 from __future__ import annotations
 
@@ -28,6 +28,59 @@ def numbers_and_places(plan: Plan) -> Config:
         "cache_rate": chosen.cache,
         "device_name": "auto",
         "device": "$distributed.device(@device_name)",
+    }
+
+
+def running(*first: str) -> Config:
+    """Begin, alone or with other processes, train what is left to be trained, and end.
+
+    Parameters
+    ----------
+    *first : str
+        What is done in the end of the beginning.
+    """
+    return {
+        "initialize": [
+            "$monai.utils.set_determinism(seed=@seed)",
+            "$distributed.begin()",
+            "$os.makedirs(@output_dir, exist_ok=True)",
+            *first,
+        ],
+        "run": ["$@train#trainer.run() if @checkpoint.resume(@train#trainer) else None"],
+        "finalize": ["$distributed.end()"],
+    }
+
+
+def dataset(cases: str, steps: str) -> Config:
+    """Cases by these names, through the steps of these names."""
+    return {
+        "_target_": f"{_OWN}.sampling.EpochDataset",
+        "data": cases,
+        "transform": steps,
+        "seed": "@seed",
+        "cache_rate": "@cache_rate",
+    }
+
+
+def batches(weights: str | None, **more: Any) -> Config:
+    """This process's share of the batches of an epoch.
+
+    Parameters
+    ----------
+    weights : str or None
+        How often each case is drawn.
+    **more
+        What `EpochBatches` is told besides.
+    """
+    return {
+        "_target_": f"{_OWN}.sampling.EpochBatches",
+        "count": "$len(@train_cases)",
+        "batch_size": "@batch_size",
+        "seed": "@seed",
+        "weights": weights,
+        "rank": "$distributed.rank()",
+        "world": "$distributed.world()",
+        **more,
     }
 
 

@@ -8,7 +8,7 @@ from medai.training.recipe import forecasting
 from medai.training.recipe.augmentation import augmentation
 from medai.training.recipe.chosen_steps import cleaning
 from medai.training.recipe.courses import ForecastPlan
-from medai.training.recipe.frame import keeping, numbers_and_places
+from medai.training.recipe.frame import batches, dataset, keeping, numbers_and_places, running
 from medai.training.recipe.guidance import MASK, forgiving, known_mask, prepare_batch
 from medai.training.recipe.inference import activation, adds_to_its_input, inferer, network_defs, without_norms
 from medai.training.recipe.members import members_loss
@@ -90,14 +90,7 @@ def training_config(plan: Plan) -> Config:
                 **({"loss": "@loss"} if plan.guided else {}),
             }
         ),
-        "initialize": [
-            "$monai.utils.set_determinism(seed=@seed)",
-            "$distributed.begin()",
-            "$os.makedirs(@output_dir, exist_ok=True)",
-            *([_START] if chosen.start_from else []),
-        ],
-        "run": ["$@train#trainer.run() if @checkpoint.resume(@train#trainer) else None"],
-        "finalize": ["$distributed.end()"],
+        **running(*([_START] if chosen.start_from else [])),
     }
 
 
@@ -162,23 +155,8 @@ def _train(plan: Plan) -> Config:
     curves = {"_target_": f"{_OWN}.curves.Curves", "log_dir": "@output_dir", "history": "@history"}
     handlers += ["@validation", "@history", curves, "@checkpoint"]
     return {
-        "dataset": {
-            "_target_": f"{_OWN}.sampling.EpochDataset",
-            "data": "@train_cases",
-            "transform": "$@preprocessing + @augmentation + @finishing",
-            "seed": "@seed",
-            "cache_rate": "@cache_rate",
-        },
-        "batches": {
-            "_target_": f"{_OWN}.sampling.EpochBatches",
-            "count": "$len(@train_cases)",
-            "batch_size": "@batch_size",
-            "seed": "@seed",
-            "weights": case_weights(plan),
-            "rank": "$distributed.rank()",
-            "world": "$distributed.world()",
-            **({"members": plan.members} if plan.members > 1 else {}),
-        },
+        "dataset": dataset("@train_cases", "$@preprocessing + @augmentation + @finishing"),
+        "batches": batches(case_weights(plan), **({"members": plan.members} if plan.members > 1 else {})),
         "dataloader": loader("@train#dataset", batch_sampler="@train#batches"),
         "handlers": handlers,
         "trainer": {
@@ -220,13 +198,7 @@ def _validate(plan: Plan) -> Config:
     else:
         metric = {"psnr": {"_target_": "PeakSignalToNoiseRatio", "max_val": 1.0, "output_transform": _PAIR}}
     return {
-        "dataset": {
-            "_target_": f"{_OWN}.sampling.EpochDataset",
-            "data": "@val_cases",
-            "transform": "$@preprocessing + @finishing",
-            "seed": "@seed",
-            "cache_rate": "@cache_rate",
-        },
+        "dataset": dataset("@val_cases", "$@preprocessing + @finishing"),
         "dataloader": loader("@validate#dataset", batch_size="@batch_size" if plan.task == "classify" else 1),
         "inferer": inferer(plan),
         "postprocessing": {"_target_": "Compose", "transforms": steps},
