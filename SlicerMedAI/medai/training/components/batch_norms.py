@@ -9,6 +9,8 @@ from torch import Tensor, distributed
 from torch.nn import SyncBatchNorm
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from medai.training.components.averages import mean_of_all
+
 
 def norms_of_whole_batches(network: torch.nn.Module) -> torch.nn.Module:
     """The network, whose batch norms take mean and variance over all processes; its weights stay the same objects.
@@ -62,15 +64,9 @@ class _Mean(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(_: Any, value: Tensor) -> Tensor:
         """Of this process's."""
-        return _mean(value)
+        return mean_of_all(value)
 
     @staticmethod
     def backward(_: Any, gradient: Tensor) -> Tensor:
         """Every process's result depends on this one's value."""
-        return _mean(gradient)
-
-
-def _mean(value: Tensor) -> Tensor:
-    total = value.detach().clone()
-    distributed.all_reduce(total)
-    return total / distributed.get_world_size()
+        return mean_of_all(gradient)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, distributed
 
+from medai.training.components.averages import mean_of_all
 from medai.training.components.batch_norms import norms_of_whole_batches
 
 
@@ -59,9 +60,7 @@ def mean(value: float) -> float:
     if not distributed.is_initialized():
         return value
     kind = "cuda" if distributed.get_backend() == "nccl" else "cpu"
-    total = torch.tensor(value, dtype=torch.float64, device=kind)
-    distributed.all_reduce(total)
-    return float(total) / world()
+    return float(mean_of_all(torch.tensor(value, dtype=torch.float64, device=kind)))
 
 
 def shared(network: torch.nn.Module) -> torch.nn.Module:
@@ -137,8 +136,7 @@ def _meet(optimizer: torch.optim.Optimizer, *_: object) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:
-                distributed.all_reduce(parameter.grad)
-                parameter.grad /= world()
+                parameter.grad = mean_of_all(parameter.grad)
 
 
 class WholeBatch(torch.nn.Module):  # type: ignore[misc]
