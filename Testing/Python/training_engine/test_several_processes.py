@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from medai.training.components.sampling import EpochBatches
 from monai_process import BundleRun
 
 STEADY = {"epochs": 2, "optimizer": "sgd", "learning_rate": 0.05, "validate_every": 2}
+# Larger steps make a contest of two networks swing, in which rounding grows.
+CONTEST = {**STEADY, "learning_rate": 0.002}
 
 
 @pytest.fixture
@@ -40,15 +41,6 @@ def in_two_processes(tmp_path) -> Callable[[Path], Path]:
         return root
 
     return run
-
-
-@pytest.fixture
-def two_contrasts(bright_balls, tmp_path) -> Path:
-    """A list of noisy volumes, each with what is to be made of it: its ball alone."""
-    path = shutil.copytree(bright_balls, tmp_path / "balls") / "contrasts.json"
-    cases = [{"image": f"images/case_{n}.nii.gz", "target": f"labels/case_{n}.nii.gz"} for n in range(6)]
-    path.write_text(json.dumps({"training": cases[:4], "validation": cases[4:]}), encoding="utf-8")
-    return path
 
 
 def check_same(one: Path, two: Path) -> None:
@@ -83,14 +75,14 @@ def test_two_processes_learn_to_classify_what_one_learns(train, pictures_with_fi
 @pytest.mark.timeout(280)
 def test_two_processes_learn_to_make_images_as_one_does(train, bright_balls, tmp_path, in_two_processes):
     # The discriminator sees two cases at once, each changed at random.
-    chosen = {**STEADY, "batch_size": 4, "width": 4, "patch_size": [16, 16, 16]}
+    chosen = {**CONTEST, "batch_size": 4, "width": 4, "patch_size": [16, 16, 16]}
     train(bright_balls, "synthesize", "one", parameters=chosen)
     check_same(tmp_path / "one", in_two_processes(tmp_path / "one"))
 
 
 @pytest.mark.timeout(280)
-def test_two_processes_learn_to_translate_what_one_learns(train, two_contrasts, tmp_path, in_two_processes):
-    train(two_contrasts, "translate", "one", parameters={**STEADY, "patches": 2, "augmentation": ["flip"]})
+def test_two_processes_learn_to_translate_what_one_learns(train, pairs, tmp_path, in_two_processes):
+    train(pairs, "translate", "one", parameters={**CONTEST, "patches": 2, "augmentation": ["flip"]})
     check_same(tmp_path / "one", in_two_processes(tmp_path / "one"))
 
 

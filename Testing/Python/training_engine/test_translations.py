@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import nibabel as nib
@@ -19,25 +18,6 @@ from small_bundles import OBLIQUE
 
 PAIRED = {"epochs": 25, "width": 4, "levels": 2, "patch_size": [8, 8, 8], "patches": 4, "learning_rate": 0.01}
 PAIRED |= {"spacing": [1.0, 1.0, 1.0], "augmentation": ["flip"], "validate_every": 25}
-
-
-@pytest.fixture(scope="session")
-def pairs(tmp_path_factory) -> Path:
-    """A list of eight volumes of hills with their negatives, which are brighter in the right half; two to judge by."""
-    root = tmp_path_factory.mktemp("pairs")
-    rng = np.random.default_rng(2)
-    grid = np.stack(np.meshgrid(*[np.arange(14)] * 3, indexing="ij"), axis=-1)
-    entries = []
-    for case in range(8):
-        hills = [(rng.uniform(2, 12, 3), rng.uniform(2, 4), rng.uniform(100, 300)) for _ in range(4)]
-        image = 50 + sum(high * np.exp(-(((grid - at) / wide) ** 2).sum(axis=-1)) for at, wide, high in hills)
-        target = 900 - 2 * image
-        for name, array in (("image", image), ("target", target)):
-            nib.Nifti1Image(array.astype(np.float32), np.eye(4)).to_filename(root / f"{name}_{case}.nii.gz")
-        entries.append({"image": f"image_{case}.nii.gz", "target": f"target_{case}.nii.gz", "patient": f"p{case}"})
-    path = root / "pairs.json"
-    path.write_text(json.dumps({"training": entries[:6], "validation": entries[6:]}), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="session")
